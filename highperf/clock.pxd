@@ -1,0 +1,25 @@
+# The only place that reads a clock. CLOCK_MONOTONIC is the same line for every process of
+# the machine, is slewed but never stepped, and so is right for limits that workers share.
+
+from libc.time cimport time_t
+
+cdef extern from "time.h" nogil:
+    struct timespec:
+        time_t tv_sec
+        long tv_nsec
+    int clock_gettime(int clock, timespec* ts)
+    int CLOCK_MONOTONIC
+    int CLOCK_REALTIME
+
+
+cdef inline long long monotonic_ns() noexcept nogil:
+    cdef timespec ts
+    clock_gettime(CLOCK_MONOTONIC, &ts)
+    return <long long>ts.tv_sec * 1_000_000_000 + ts.tv_nsec
+
+
+cdef inline long long unix_s() noexcept nogil:
+    # Wall clock, whole seconds: for the Date field only, never for a limit.
+    cdef timespec ts
+    clock_gettime(CLOCK_REALTIME, &ts)
+    return <long long>ts.tv_sec

@@ -1,0 +1,69 @@
+"""The extension modules and their build flavours; everything else stands in pyproject.toml.
+
+HIGHPERF_BUILD picks the flavour:
+  release   (default) -O2, no debug symbols, every Cython check off
+  debug     bounds, None and overflow checks on, HP_DEBUG ownership assertions
+  asan      debug plus address and undefined-behaviour sanitizers, errors at .pyx lines
+  cov       line tracing for Cython.Coverage
+"""
+
+import os
+from pathlib import Path
+
+from Cython.Build import cythonize
+from setuptools import Extension, setup
+
+FLAVOURS = ("release", "debug", "asan", "cov")
+flavour = os.environ.get("HIGHPERF_BUILD", "release")
+if flavour not in FLAVOURS:
+    raise SystemExit(f"HIGHPERF_BUILD={flavour!r}: expected one of {', '.join(FLAVOURS)}")
+
+checked = flavour != "release"
+directives = {
+    "language_level": 3,
+    "boundscheck": checked,
+    "wraparound": False,
+    "initializedcheck": checked,
+    "nonecheck": checked,
+    "cdivision": True,
+    "auto_pickle": False,
+    "embedsignature": False,
+    "linetrace": flavour == "cov",
+}
+macros: list[tuple[str, str]] = []
+compile_args = ["-Wall", "-Wno-unused-function", "-Wno-unreachable-code"]
+link_args = []
+if flavour == "release":
+    compile_args += ["-O2", "-g0", "-fno-plt"]
+elif flavour == "debug":
+    compile_args += ["-O1", "-g"]
+    macros += [("HP_DEBUG", "1")]
+elif flavour == "asan":
+    compile_args += ["-O1", "-g", "-fsanitize=address,undefined", "-fno-omit-frame-pointer"]
+    link_args += ["-fsanitize=address,undefined"]
+    macros += [("HP_DEBUG", "1")]
+else:
+    compile_args += ["-O0", "-g0"]
+    macros += [("CYTHON_TRACE_NOGIL", "1"), ("CYTHON_USE_SYS_MONITORING", "0")]
+
+sources = sorted(path.as_posix() for path in Path("highperf").rglob("*.pyx"))
+extensions = [
+    Extension(
+        path.removesuffix(".pyx").replace("/", "."),
+        [path],
+        define_macros=macros,
+        extra_compile_args=compile_args,
+        extra_link_args=link_args,
+    )
+    for path in sources
+]
+
+setup(
+    ext_modules=cythonize(
+        extensions,
+        compiler_directives=directives,
+        emit_linenums=flavour == "asan",
+        nthreads=os.cpu_count() or 1,
+        build_dir=None if flavour == "cov" else f"build/cython-{flavour}",
+    )
+)
