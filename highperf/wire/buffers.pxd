@@ -1,21 +1,32 @@
 # Buffer: owned, growable octets. BufferPool: one per worker, keeps released buffers for the
-# next request. Nothing above KEEP_LIMIT is kept.
+# next request.
 
 cdef enum:
-    KEEP_LIMIT = 1024 * 1024
+    KEEP_LIMIT = 1024 * 1024    # octets; a larger buffer is freed on release
+    CLASS_COUNT = 11            # capacities 1 KiB, 2 KiB, ... 1 MiB
 
 
 cdef class Buffer:
     cdef char* data             # owned; allocated by this buffer, freed in __dealloc__
     cdef Py_ssize_t size        # octets written, <= capacity
     cdef Py_ssize_t capacity
-    cdef int exports            # live memoryviews; a buffer that is exported may not move
+    cdef int exports            # live memoryviews: while there are any, data may not move
+    cdef bint pooled            # lies in a free list: using or releasing it is a mistake
 
+    cdef int grow_c(self, Py_ssize_t needed) except -1
     cdef int reserve_c(self, Py_ssize_t extra) except -1
     cdef int append_c(self, const char* source, Py_ssize_t count) except -1
 
 
 cdef class BufferPool:
+    cdef list spare                         # CLASS_COUNT stacks of released buffers
+    cdef Py_ssize_t low_water[CLASS_COUNT]  # a stack's least depth since the last trim: what nobody needed
+    cdef readonly Py_ssize_t limit_bytes
+    cdef readonly Py_ssize_t held_bytes
+    cdef readonly Py_ssize_t in_use
+    cdef readonly long long hits
+    cdef readonly long long misses
+
     cdef Buffer acquire_c(self, Py_ssize_t capacity)
     cdef int release_c(self, Buffer buffer) except -1
-    cdef void trim_c(self) noexcept
+    cdef int trim_c(self) except -1
