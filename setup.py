@@ -5,12 +5,16 @@ HIGHPERF_BUILD picks the flavour:
   debug     bounds, None and overflow checks on, HP_DEBUG ownership assertions
   asan      debug plus address and undefined-behaviour sanitizers, errors at .pyx lines
   cov       line tracing for Cython.Coverage
+HIGHPERF_WERROR=1 makes Cython's warnings errors.
 """
 
+import multiprocessing
 import os
+import sys
 from pathlib import Path
 
 from Cython.Build import cythonize
+from Cython.Compiler import Options
 from setuptools import Extension, setup
 
 FLAVOURS = ("release", "debug", "asan", "cov")
@@ -18,6 +22,7 @@ flavour = os.environ.get("HIGHPERF_BUILD", "release")
 if flavour not in FLAVOURS:
     raise SystemExit(f"HIGHPERF_BUILD={flavour!r}: expected one of {', '.join(FLAVOURS)}")
 
+jobs = os.cpu_count() or 1
 checked = flavour != "release"
 directives = {
     "language_level": 3,
@@ -34,7 +39,9 @@ macros: list[tuple[str, str]] = []
 compile_args = ["-Wall", "-Wno-unused-function", "-Wno-unreachable-code"]
 link_args = []
 if flavour == "release":
-    compile_args += ["-O2", "-g0", "-fno-plt"]
+    compile_args += ["-O2", "-g0"]
+    if sys.platform == "linux":
+        compile_args += ["-fno-plt"]
 elif flavour == "debug":
     compile_args += ["-O1", "-g"]
     macros += [("HP_DEBUG", "1")]
@@ -46,24 +53,28 @@ else:
     compile_args += ["-O0", "-g0"]
     macros += [("CYTHON_TRACE_NOGIL", "1"), ("CYTHON_USE_SYS_MONITORING", "0")]
 
-sources = sorted(path.as_posix() for path in Path("highperf").rglob("*.pyx"))
-extensions = [
-    Extension(
-        path.removesuffix(".pyx").replace("/", "."),
-        [path],
+
+def extension(path: Path) -> Extension:
+    return Extension(
+        ".".join(path.with_suffix("").parts),
+        [path.as_posix()],
         define_macros=macros,
         extra_compile_args=compile_args,
         extra_link_args=link_args,
     )
-    for path in sources
-]
+
+
+# Cython's workers must inherit Options and must not run this file again.
+multiprocessing.set_start_method("fork", force=True)
+Options.warning_errors = os.environ.get("HIGHPERF_WERROR") == "1"
 
 setup(
     ext_modules=cythonize(
-        extensions,
+        [extension(path) for path in sorted(Path("highperf").rglob("*.pyx"))],
         compiler_directives=directives,
         emit_linenums=flavour == "asan",
-        nthreads=os.cpu_count() or 1,
-        build_dir=None if flavour == "cov" else f"build/cython-{flavour}",
-    )
+        nthreads=jobs,
+        build_dir=None if flavour == "cov" else f"build/cython-{flavour}",  # Cython.Coverage wants .c beside .so
+    ),
+    options={"build_ext": {"parallel": jobs}},
 )

@@ -1,0 +1,94 @@
+# Every command of the house; `make help` lists them. A fresh machine needs Python 3.11 or newer
+# with its headers, gcc, make and git: the rest is installed into .venv. Stamp files in .venv
+# remember what is done, so a second call does nothing that the first one did.
+#
+#   PYTHON=python3.12   makes .venv with this interpreter (anew, if it was made with another one)
+#   ARGS='-k router'    is handed to pytest, highperf-serve or the benchmarks
+
+.SUFFIXES:
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+.DEFAULT_GOAL = help
+.PHONY: help serve dev test check hot debug asan cov bench wheel clean FORCE
+
+bin = .venv/bin
+say = @echo "make:"
+install = $(bin)/python -m pip install -qq --disable-pip-version-check
+sources := $(shell find highperf -name '*.pyx' -o -name '*.pxd' -o -name '*.h')
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | awk -F '\t' '{ printf "make %-7s %s\n", $$1, $$2 }'
+
+serve: .venv/built .venv/installed ## build, then serve the reference API on http://127.0.0.1:8080
+	@exec $(bin)/highperf-serve $(ARGS)
+
+test: .venv/built .venv/installed .venv/test ## build, then run the whole test suite
+	@$(bin)/pytest $(ARGS)
+
+dev: .venv/built .venv/installed .venv/dev ## build and install everything for development, commit hooks too
+	@git config core.hooksPath >/dev/null || $(bin)/pre-commit install --install-hooks
+	$(say) "ready: $(bin)/ has highperf-serve, pytest and the linters; next: make test"
+
+check: .venv/built .venv/installed .venv/test .venv/check ## lint, types, stubs against the compiled modules, import rules
+	$(bin)/ruff check
+	$(bin)/ruff format --check
+	$(bin)/cython-lint highperf
+	$(bin)/mypy
+	$(bin)/python tools/check_stubs.py
+	$(bin)/pytest -q tests/quality
+
+hot: .venv/built .venv/installed ## count Python operations in the hot functions against their budget
+	@$(bin)/python tools/check_hot_functions.py
+
+debug: .venv/test .venv/built .venv/installed ## the tests on a build that checks bounds, None and ownership
+	@$(bin)/python tools/flavour.py debug pytest $(ARGS)
+
+asan: .venv/test .venv/built .venv/installed ## the compiled core's tests under address and undefined-behaviour sanitizers
+	@$(bin)/python tools/flavour.py asan pytest tests/unit tests/protocol tests/memory $(ARGS)
+
+cov: .venv/test .venv/built .venv/installed ## line coverage of Python and Cython, at least 90 %
+	@$(bin)/python tools/flavour.py cov pytest $(ARGS)
+
+bench: .venv/built .venv/installed .venv/bench ## micro-benchmarks, as ratios in one run
+	@$(bin)/python -m bench.micro $(ARGS)
+
+wheel: .venv/built .venv/installed .venv/wheel ## a manylinux wheel, installed and served in a clean environment
+	@$(bin)/python tools/build_wheel.py
+
+clean: ## remove what was built; .venv stays
+	rm -rf build dist wheelhouse htmlcov .coverage* .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -f .venv/built
+	find highperf -name '*.so' -delete
+
+# --- set-up ---------------------------------------------------------------------------------
+
+# Made anew when it no longer runs (Python was upgraded, the folder moved) or PYTHON asks for another.
+remembered := $(shell grep -qsF '$(CURDIR)/.venv' $(bin)/pip && $(bin)/python -c '' 2>/dev/null && cat .venv/python 2>/dev/null)
+.venv/python: $(if $(and $(remembered),$(if $(PYTHON),$(filter $(PYTHON),$(remembered)),yes)),,FORCE)
+	$(say) "creating .venv"
+	@python=$$(tools/find-python $(PYTHON)) && "$$python" -m venv --clear .venv
+	@$(install) --upgrade 'pip>=25.1'
+	@echo "$(or $(PYTHON),default)" >$@
+
+.venv/ready: .venv/python pyproject.toml
+	$(say) "installing what the build needs"
+	@$(install) --group build
+	@touch $@
+
+# An extension without its source would shadow the Python module that took its place.
+.venv/built: .venv/ready setup.py $(sources)
+	@find highperf -name '*.so' | while read -r so; do test -e "$${so%%.*}.pyx" || rm -v "$$so"; done
+	@$(if $(filter setup.py,$?),CYTHON_FORCE_REGEN=1) HIGHPERF_WERROR=1 \
+	    $(bin)/python setup.py -q build_ext --inplace $(if $(filter setup.py,$?),--force)
+	@touch $@
+
+# Finds the extensions already built, so it compiles nothing.
+.venv/installed: .venv/ready pyproject.toml | .venv/built
+	$(say) "installing highperf and what it runs on"
+	@$(install) --no-build-isolation --editable .
+	@touch $@
+
+.venv/test .venv/check .venv/bench .venv/wheel .venv/dev: .venv/%: .venv/ready pyproject.toml
+	$(say) "installing what 'make $*' needs"
+	@$(install) --group $*
+	@touch $@
