@@ -34,20 +34,20 @@ check: .venv/built .venv/installed .venv/test .venv/check ## lint, types, stubs 
 	$(bin)/ruff format --check
 	$(bin)/cython-lint highperf
 	$(bin)/mypy
-	$(bin)/python tools/check_stubs.py
+	$(bin)/stubtest $(subst /,.,$(basename $(filter %.pyx,$(sources))))
 	$(bin)/pytest -q tests/quality
 
 hot: .venv/built .venv/installed ## count Python operations in the hot functions against their budget
 	@$(bin)/python tools/check_hot_functions.py
 
 debug: .venv/test .venv/built .venv/installed ## the tests on a build that checks bounds, None and ownership
-	@$(bin)/python tools/flavour.py debug pytest $(ARGS)
+	@$(bin)/python tools/flavour.py debug $(ARGS)
 
 asan: .venv/test .venv/built .venv/installed ## the compiled core's tests under address and undefined-behaviour sanitizers
-	@$(bin)/python tools/flavour.py asan pytest tests/unit tests/protocol tests/memory $(ARGS)
+	@$(bin)/python tools/flavour.py asan tests/unit tests/protocol tests/memory $(ARGS)
 
 cov: .venv/test .venv/built .venv/installed ## line coverage of Python and Cython, at least 90 %
-	@$(bin)/python tools/flavour.py cov pytest $(ARGS)
+	@$(bin)/python tools/flavour.py cov $(ARGS)
 
 bench: .venv/built .venv/installed .venv/bench ## micro-benchmarks, as ratios in one run
 	@$(bin)/python -m bench.micro $(ARGS)
@@ -82,10 +82,9 @@ remembered := $(shell grep -qsF '$(CURDIR)/.venv' $(bin)/pip && $(bin)/python -c
 	    $(bin)/python setup.py -q build_ext --inplace $(if $(filter setup.py,$?),--force)
 	@touch $@
 
-# Finds the extensions already built, so it compiles nothing.
 .venv/installed: .venv/ready pyproject.toml | .venv/built
 	$(say) "installing highperf and what it runs on"
-	@$(install) --no-build-isolation --editable .
+	@HIGHPERF_BUILD=none $(install) --no-build-isolation --editable .
 	@touch $@
 
 .venv/test .venv/check .venv/bench .venv/wheel .venv/dev: .venv/%: .venv/ready pyproject.toml

@@ -5,6 +5,8 @@ HIGHPERF_BUILD picks the flavour:
   debug     bounds, None and overflow checks on, HP_DEBUG ownership assertions
   asan      debug plus address and undefined-behaviour sanitizers, errors at .pyx lines
   cov       line tracing for Cython.Coverage
+  annotate  release, but only Cython's C files and annotated pages in build/cython-annotate
+  none      no extensions at all: for an editable install of modules that stand in place already
 HIGHPERF_WERROR=1 makes Cython's warnings errors.
 """
 
@@ -17,13 +19,13 @@ from Cython.Build import cythonize
 from Cython.Compiler import Options
 from setuptools import Extension, setup
 
-FLAVOURS = ("release", "debug", "asan", "cov")
+FLAVOURS = ("release", "debug", "asan", "cov", "annotate", "none")
 flavour = os.environ.get("HIGHPERF_BUILD", "release")
 if flavour not in FLAVOURS:
     raise SystemExit(f"HIGHPERF_BUILD={flavour!r}: expected one of {', '.join(FLAVOURS)}")
 
 jobs = os.cpu_count() or 1
-checked = flavour != "release"
+checked = flavour in ("debug", "asan", "cov")
 directives = {
     "language_level": 3,
     "boundscheck": checked,
@@ -38,7 +40,7 @@ directives = {
 macros: list[tuple[str, str]] = []
 compile_args = ["-Wall", "-Wno-unused-function", "-Wno-unreachable-code"]
 link_args = []
-if flavour == "release":
+if not checked:
     compile_args += ["-O2", "-g0"]
     if sys.platform == "linux":
         compile_args += ["-fno-plt"]
@@ -64,14 +66,17 @@ def extension(path: Path) -> Extension:
     )
 
 
+sources = [] if flavour == "none" else sorted(Path("highperf").rglob("*.pyx"))
+
 # Cython's workers must inherit Options and must not run this file again.
 multiprocessing.set_start_method("fork", force=True)
 Options.warning_errors = os.environ.get("HIGHPERF_WERROR") == "1"
 
 setup(
     ext_modules=cythonize(
-        [extension(path) for path in sorted(Path("highperf").rglob("*.pyx"))],
+        [extension(path) for path in sources],
         compiler_directives=directives,
+        annotate=flavour == "annotate",
         emit_linenums=flavour == "asan",
         nthreads=jobs,
         build_dir=None if flavour == "cov" else f"build/cython-{flavour}",  # Cython.Coverage wants .c beside .so

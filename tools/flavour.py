@@ -1,0 +1,125 @@
+"""Builds a flavour of highperf in a copy of the tree and runs tests on it there.
+
+    python tools/flavour.py FLAVOUR [PYTEST ARGUMENTS]
+
+FLAVOUR is debug, asan or cov (setup.py says what each means). The copy lies in build/FLAVOUR, so
+the release build in the working tree is never disturbed, and a second run compiles only what
+changed.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+MANIFEST = ".copied"
+
+
+def project_files() -> list[str]:
+    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
+    listing = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    return [name for name in listing.split("\0") if name and (ROOT / name).is_file()]
+
+
+def copy_tree(tree: Path) -> bool:
+    """Brings the copy up to date; says whether setup.py, and so every compiler option, may have changed."""
+    names = project_files()
+    manifest = tree / MANIFEST
+    for name in set(manifest.read_text().split("\n") if manifest.exists() else []) - set(names):
+        gone = tree / name
+        gone.unlink(missing_ok=True)
+        for extension in gone.parent.glob(f"{gone.stem}.*.so") if gone.suffix == ".pyx" else []:
+            extension.unlink()
+    rebuild = False
+    for name in names:
+        source, target = ROOT / name, tree / name
+        if not target.exists() or target.stat().st_mtime_ns != source.stat().st_mtime_ns:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(source, target)
+            rebuild = rebuild or name == "setup.py"
+    manifest.write_text("\n".join(names))
+    return rebuild
+
+
+def build(tree: Path, flavour: str, *, force: bool) -> None:
+    env = os.environ | {"HIGHPERF_BUILD": flavour, "HIGHPERF_WERROR": "1"}
+    command = [sys.executable, "setup.py", "-q", "build_ext", "--inplace"]
+    if force:
+        env["CYTHON_FORCE_REGEN"] = "1"
+        command.append("--force")
+    subprocess.run(command, cwd=tree, env=env, check=True)
+
+
+def runtime_library(name: str) -> str:
+    compiler = os.environ.get("CC", "gcc")
+    path = subprocess.run([compiler, f"-print-file-name={name}"], check=True, capture_output=True, text=True).stdout
+    if not Path(path.strip()).is_absolute():
+        raise SystemExit(f"{compiler} has no {name}: install its sanitizer libraries")
+    return path.strip()
+
+
+def run_debug(tree: Path, env: dict[str, str], arguments: list[str]) -> int:
+    env |= {"PYTHONDEVMODE": "1"}
+    return subprocess.run([sys.executable, "-m", "pytest", *arguments], cwd=tree, env=env).returncode
+
+
+def run_asan(tree: Path, env: dict[str, str], arguments: list[str]) -> int:
+    # The interpreter itself is not instrumented, so the sanitizers come in by preloading, and
+    # objects must come from malloc, which they watch. The address sanitizer reports to files, so
+    # that the report of a server that a test started is not missed; the other one knows only
+    # stderr, which pytest must therefore leave alone.
+    reports = tree / "sanitizer"
+    shutil.rmtree(reports, ignore_errors=True)
+    reports.mkdir()
+    options = {"log_path": reports / "report", "detect_leaks": 0, "allow_user_segv_handler": 0}
+    env |= {
+        "LD_PRELOAD": f"{runtime_library('libasan.so')} {runtime_library('libubsan.so')}",
+        "PYTHONMALLOC": "malloc",
+        "ASAN_OPTIONS": ":".join(f"{name}={value}" for name, value in options.items()),
+        "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1",
+    }
+    command = [sys.executable, "-m", "pytest", "-p", "no:faulthandler", "--capture=sys", *arguments]
+    code = subprocess.run(command, cwd=tree, env=env).returncode
+    found = sorted(reports.iterdir())
+    for report in found:
+        print(report.read_text(errors="replace"))
+    if found:
+        print(f"{len(found)} sanitizer report(s)")
+    return code or len(found)
+
+
+def run_cov(tree: Path, env: dict[str, str], arguments: list[str]) -> int:
+    def coverage(*command: str) -> int:
+        return subprocess.run([sys.executable, "-m", "coverage", *command], cwd=tree, env=env).returncode
+
+    coverage("erase")
+    code = coverage("run", "-m", "pytest", *arguments)
+    coverage("combine", "-q")
+    coverage("html", "-q", "--fail-under=0", "-d", str(ROOT / "htmlcov"))
+    return code or coverage("report")
+
+
+RUNNERS: dict[str, Callable[[Path, dict[str, str], list[str]], int]] = {
+    "debug": run_debug,
+    "asan": run_asan,
+    "cov": run_cov,
+}
+
+
+def main() -> int:
+    if len(sys.argv) < 2 or sys.argv[1] not in RUNNERS:
+        print(f"usage: {sys.argv[0]} {{{','.join(RUNNERS)}}} [PYTEST ARGUMENTS]", file=sys.stderr)
+        return 2
+    flavour, arguments = sys.argv[1], sys.argv[2:]
+    tree = ROOT / "build" / flavour
+    tree.mkdir(parents=True, exist_ok=True)
+    build(tree, flavour, force=copy_tree(tree))
+    env = os.environ | {"PYTHONPATH": str(tree), "HIGHPERF_BUILD": flavour}
+    return RUNNERS[flavour](tree, env, ["-m", "not release_build", *arguments])
+
+
+if __name__ == "__main__":
+    sys.exit(main())
