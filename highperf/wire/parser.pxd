@@ -7,20 +7,10 @@
 
 from libc.stdint cimport uint32_t, int64_t
 from highperf.wire.buffers cimport Buffer, BufferPool
-
-
-cdef enum Method:
-    METHOD_OTHER = 0            # any other token of at most 32 octets
-    METHOD_GET
-    METHOD_HEAD
-    METHOD_POST
-    METHOD_PUT
-    METHOD_PATCH
-    METHOD_DELETE
-    METHOD_OPTIONS
-    METHOD_TRACE
-    METHOD_CONNECT
-    METHOD_COUNT
+from highperf.wire.methods cimport (
+    METHOD_CONNECT, METHOD_COUNT, METHOD_DELETE, METHOD_GET, METHOD_HEAD, METHOD_OPTIONS,
+    METHOD_OTHER, METHOD_PATCH, METHOD_POST, METHOD_PUT, METHOD_TRACE, Method,
+)
 
 
 cdef enum ParseResult:
@@ -53,7 +43,7 @@ cdef class Head:
     cdef Py_ssize_t size        # octets of the whole head, once PARSE_DONE; leading CRLFs included
 
     # the request line
-    cdef int method             # Method
+    cdef int method             # Method; METHOD_OTHER is a token of at most 32 octets
     cdef Span method_token
     cdef Span target            # request-target as sent
     cdef Span path              # raw path of origin- or absolute-form; size 0 means "/"
