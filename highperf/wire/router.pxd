@@ -58,7 +58,7 @@ cdef class Router:
     cdef dict shapes            # pattern without parameter names -> Endpoint
     cdef list entries           # (method, pattern, value) in order of registration
 
-    # size < 4 GiB; params is valid when an Endpoint is returned
+    # None if no pattern matches, or size is 4 GiB or more; otherwise params is filled.
     cdef Endpoint match_c(self, const char* path, Py_ssize_t size, PathParams* params)
 
     cdef uint32_t new_node_c(self) except 0

@@ -75,6 +75,8 @@ cdef inline uint32_t child_of(const Node* node, char octet) noexcept nogil:
     if node.child_count == 0:
         return 0
     octets = octets_of(node)
+    if octets[0] == octet:                      # an only child, mostly; saves the call
+        return node.children[0]
     found = <const char*>memchr(octets, octet, node.child_count)
     return 0 if found == NULL else node.children[found - octets]
 
@@ -90,7 +92,9 @@ cdef inline uint32_t static_child(const Node* nodes, const Node* node, const cha
     if index == 0:
         return 0
     child = nodes + index
-    if child.label_size > size or memcmp(child.label, rest, child.label_size) != 0:
+    if child.label_size > size:
+        return 0
+    if child.label_size > 1 and memcmp(child.label + 1, rest + 1, child.label_size - 1) != 0:
         return 0
     return index
 
