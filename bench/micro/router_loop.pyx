@@ -9,8 +9,7 @@ def match_all(Router router, list paths, int rounds):
     cdef Endpoint endpoint
     cdef bytes path
     cdef long found = 0
-    cdef int turn
-    for turn in range(rounds):
+    for _ in range(rounds):
         for path in paths:
             endpoint = router.match_c(path, len(path), &params)
             if endpoint is not None:

@@ -6,16 +6,23 @@ cdef enum:
     CLASS_COUNT = 11            # capacities 1 KiB, 2 KiB, ... 1 MiB
 
 
+cdef class BufferPool
+
+
 cdef class Buffer:
     cdef char* data             # owned; allocated by this buffer, freed in __dealloc__
     cdef Py_ssize_t size        # octets written, <= capacity
     cdef Py_ssize_t capacity
     cdef int exports            # live memoryviews: while there are any, data may not move
-    cdef bint pooled            # lies in a free list: using or releasing it is a mistake
+    cdef BufferPool lender      # whom it has to go back to; None: made by hand, or released
+    cdef bint released          # using it, or releasing it once more, is a mistake
 
-    cdef int grow_c(self, Py_ssize_t needed) except -1
+    # Room for that many octets behind size; append_c also writes them. Only a call that has to
+    # grow can raise: MemoryError, or BufferError while there are exports.
     cdef int reserve_c(self, Py_ssize_t extra) except -1
     cdef int append_c(self, const char* source, Py_ssize_t count) except -1
+    cdef int grow_c(self, size_t needed) except -1
+    cdef int check_usable_c(self) except -1
 
 
 cdef class BufferPool:

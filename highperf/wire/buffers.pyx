@@ -5,14 +5,26 @@
 # has now. Two bounds keep the pool honest: nothing above KEEP_LIMIT is kept, and no more than
 # limit_bytes in all; and trim, called once a second, frees half of what no one has needed since
 # the last call, so that a burst's memory goes back.
+#
+# A buffer knows the pool that lent it until it is released, so a pool takes back each of its
+# own once and nothing else. The pool does not know what it has lent: whoever loses a buffer
+# costs the pool a miss and in_use its truth, but no memory.
 
 cimport cython
-from cpython.buffer cimport PyBuffer_FillInfo
+from cpython.buffer cimport (
+    PyBUF_SIMPLE,
+    PyBuffer_FillInfo,
+    PyBuffer_Release,
+    PyObject_GetBuffer,
+)
 from libc.stdlib cimport free, malloc, realloc
 from libc.string cimport memcpy
 
 cdef enum:
     SMALLEST = 1024
+
+cdef extern from *:
+    Py_ssize_t PY_SSIZE_T_MAX
 
 
 cdef inline int class_of(Py_ssize_t capacity) noexcept nogil:
@@ -26,6 +38,7 @@ cdef inline int class_of(Py_ssize_t capacity) noexcept nogil:
 
 
 @cython.final
+@cython.no_gc           # a pool never refers to what it has lent, so lender closes no cycle
 @cython.freelist(64)
 cdef class Buffer:
     def __cinit__(self, Py_ssize_t capacity):
@@ -42,7 +55,16 @@ cdef class Buffer:
     def __len__(self):
         return self.size
 
+    def __enter__(self):
+        self.check_usable_c()
+        return self
+
+    def __exit__(self, *exception):
+        if self.lender is not None:
+            self.lender.release_c(self)
+
     def __getbuffer__(self, Py_buffer* view, int flags):
+        self.check_usable_c()
         PyBuffer_FillInfo(view, self, self.data, self.size, 0, flags)
         self.exports += 1
 
@@ -50,26 +72,42 @@ cdef class Buffer:
         self.exports -= 1
 
     def __bytes__(self):
+        self.check_usable_c()
         return self.data[:self.size]
 
     @property
     def capacity_bytes(self):
         return self.capacity
 
-    def write(self, const unsigned char[::1] data):
-        if data.shape[0]:
-            self.append_c(<const char*>&data[0], data.shape[0])
-        return data.shape[0]
+    def write(self, data not None):
+        cdef Py_buffer view
+        self.check_usable_c()
+        PyObject_GetBuffer(data, &view, PyBUF_SIMPLE)
+        try:
+            self.append_c(<const char*>view.buf, view.len)
+            return view.len
+        finally:
+            PyBuffer_Release(&view)
 
     def clear(self):
+        self.check_usable_c()
+        if self.exports:
+            raise BufferError("a buffer cannot be cleared while a memoryview of it exists")
         self.size = 0
 
-    cdef int grow_c(self, Py_ssize_t needed) except -1:
+    cdef int check_usable_c(self) except -1:
+        if self.released:
+            raise ValueError("this buffer was released, it belongs to its pool")
+        return 0
+
+    cdef int grow_c(self, size_t needed) except -1:
         # Doubles, so that n appended octets cost O(n) copies.
-        cdef Py_ssize_t capacity = self.capacity
+        cdef size_t capacity = self.capacity
         cdef char* data
         if self.exports:
             raise BufferError("a buffer cannot grow while a memoryview of it exists")
+        if needed > <size_t>PY_SSIZE_T_MAX // 2:
+            raise MemoryError()
         while capacity < needed:
             capacity *= 2
         data = <char*>realloc(self.data, capacity)
@@ -81,12 +119,12 @@ cdef class Buffer:
 
     cdef int reserve_c(self, Py_ssize_t extra) except -1:
         if self.capacity - self.size < extra:
-            self.grow_c(self.size + extra)
+            self.grow_c(<size_t>self.size + <size_t>extra)
         return 0
 
     cdef int append_c(self, const char* source, Py_ssize_t count) except -1:
         if self.capacity - self.size < count:
-            self.grow_c(self.size + count)
+            self.grow_c(<size_t>self.size + <size_t>count)
         memcpy(self.data + self.size, source, count)
         self.size += count
         return 0
@@ -113,32 +151,33 @@ cdef class BufferPool:
 
     cdef Buffer acquire_c(self, Py_ssize_t capacity):
         cdef int index = class_of(capacity)
-        cdef list stack
+        cdef list stack = <list>self.spare[index] if index < CLASS_COUNT else None
         cdef Buffer buffer
+        if stack:
+            buffer = <Buffer>stack.pop()
+            if len(stack) < self.low_water[index]:
+                self.low_water[index] = len(stack)
+            self.held_bytes -= buffer.capacity
+            self.hits += 1
+        else:
+            buffer = Buffer(<Py_ssize_t>SMALLEST << index if index < CLASS_COUNT else capacity)
+            self.misses += 1
+        buffer.released = False
+        buffer.lender = self
         self.in_use += 1
-        if index < CLASS_COUNT:
-            stack = <list>self.spare[index]
-            if stack:
-                self.hits += 1
-                buffer = <Buffer>stack.pop()
-                buffer.pooled = False
-                self.held_bytes -= buffer.capacity
-                if len(stack) < self.low_water[index]:
-                    self.low_water[index] = len(stack)
-                return buffer
-            capacity = <Py_ssize_t>SMALLEST << index
-        self.misses += 1
-        return Buffer(capacity)
+        return buffer
 
     cdef int release_c(self, Buffer buffer) except -1:
-        if buffer.pooled:
-            raise ValueError("this buffer was released before")
+        if buffer.lender is not self:
+            raise ValueError("this buffer was released before" if buffer.released
+                             else "this buffer was not acquired from this pool")
+        buffer.lender = None
+        buffer.released = True
         self.in_use -= 1
         if (buffer.capacity > KEEP_LIMIT or buffer.exports
-                or self.held_bytes + buffer.capacity > self.limit_bytes):
+                or buffer.capacity > self.limit_bytes - self.held_bytes):
             return 0
         buffer.size = 0
-        buffer.pooled = True
         self.held_bytes += buffer.capacity
         (<list>self.spare[class_of(buffer.capacity)]).append(buffer)
         return 0
@@ -150,8 +189,8 @@ cdef class BufferPool:
         for index in range(CLASS_COUNT):
             stack = <list>self.spare[index]
             surplus = (self.low_water[index] + 1) // 2
-            while surplus:
-                self.held_bytes -= (<Buffer>stack.pop()).capacity
-                surplus -= 1
+            if surplus:
+                del stack[:surplus]             # the coldest
+                self.held_bytes -= surplus * (<Py_ssize_t>SMALLEST << index)
             self.low_water[index] = len(stack)
         return 0

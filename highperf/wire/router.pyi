@@ -40,7 +40,6 @@ class Endpoint:
 class Router:
     """Maps (method, path) to values."""
 
-    def __init__(self) -> None: ...
     def __len__(self) -> int:
         """Number of routes that were added."""
     def add(self, method: str, pattern: str, value: object) -> None:

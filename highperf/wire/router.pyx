@@ -37,7 +37,7 @@ import re
 from highperf.errors import RouteConflict
 from highperf.wire.patterns import parse_pattern
 
-METHODS = {
+cdef dict METHODS = {
     "GET": METHOD_GET,
     "HEAD": METHOD_HEAD,
     "POST": METHOD_POST,
@@ -49,8 +49,8 @@ METHODS = {
     "CONNECT": METHOD_CONNECT,
 }
 # What "*" answers to, as far as it can be listed; CONNECT's target is no path (RFC 9110 9.3.6).
-METHODS_OF_ANY = frozenset(METHODS) - {"CONNECT"}
-TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+cdef frozenset METHODS_OF_ANY = frozenset(METHODS) - {"CONNECT"}
+cdef object TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 cdef enum:
     FIRST_NODES = 16
