@@ -29,6 +29,7 @@ dev: .venv/built .venv/installed .venv/dev ## build and install everything for d
 	@git config core.hooksPath >/dev/null || $(bin)/pre-commit install --install-hooks
 	$(say) "ready: $(bin)/ has highperf-serve, pytest and the linters; next: make test"
 
+check: export PATH := $(CURDIR)/$(bin):$(PATH)
 check: .venv/built .venv/installed .venv/test .venv/check ## lint, types, stubs against the compiled modules, import rules
 	$(bin)/ruff check
 	$(bin)/ruff format --check
