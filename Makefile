@@ -17,7 +17,7 @@ install = $(bin)/python -m pip install -qq --disable-pip-version-check
 sources := $(shell find highperf -name '*.pyx' -o -name '*.pxd' -o -name '*.h')
 
 help: ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | awk -F '\t' '{ printf "make %-7s %s\n", $$1, $$2 }'
+	@awk -F ': .*## ' '/^[a-z]+: .*## / { printf "make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 serve: .venv/built .venv/installed ## build, then serve the reference API on http://127.0.0.1:8080
 	@exec $(bin)/highperf-serve $(ARGS)
