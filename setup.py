@@ -17,6 +17,7 @@ from pathlib import Path
 
 from Cython.Build import cythonize
 from Cython.Compiler import Options
+from Cython.Compiler.Errors import CompileError
 from setuptools import Extension, setup
 
 FLAVOURS = ("release", "debug", "asan", "cov", "annotate", "none")
@@ -72,14 +73,16 @@ sources = [] if flavour == "none" else sorted(Path("highperf").rglob("*.pyx"))
 multiprocessing.set_start_method("fork", force=True)
 Options.warning_errors = os.environ.get("HIGHPERF_WERROR") == "1"
 
-setup(
-    ext_modules=cythonize(
+try:
+    modules = cythonize(
         [extension(path) for path in sources],
         compiler_directives=directives,
         annotate=flavour == "annotate",
         emit_linenums=flavour == "asan",
         nthreads=jobs,
         build_dir=None if flavour == "cov" else f"build/cython-{flavour}",  # Cython.Coverage wants .c beside .so
-    ),
-    options={"build_ext": {"parallel": jobs}},
-)
+    )
+except CompileError as error:
+    raise SystemExit(f"Cython refused {error}") from None
+
+setup(ext_modules=modules, options={"build_ext": {"parallel": jobs}})
