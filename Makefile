@@ -50,8 +50,8 @@ asan: .venv/test .venv/built .venv/installed ## the compiled core's tests under 
 cov: .venv/test .venv/built .venv/installed ## line coverage of Python and Cython, at least 90 %
 	@$(bin)/python tools/flavour.py cov $(ARGS)
 
-bench: .venv/built .venv/installed .venv/bench ## micro-benchmarks, as ratios in one run
-	@$(bin)/python -m bench.micro $(ARGS)
+bench: .venv/built .venv/installed .venv/bench ## benchmarks: micro, store, start-up, load; ARGS=micro for one part
+	@$(bin)/python -m bench $(ARGS)
 
 wheel: .venv/built .venv/installed .venv/wheel ## a manylinux wheel, installed and served in a clean environment
 	@$(bin)/python tools/build_wheel.py

@@ -6,4 +6,4 @@ cd "$(dirname "$0")"
 
 make test
 make cov
-make bench
+make bench ARGS=micro
