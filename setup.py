@@ -2,7 +2,7 @@
 
 HIGHPERF_BUILD picks the flavour:
   release   (default) -O2, no debug symbols, every Cython check off
-  debug     bounds, None and overflow checks on, HP_DEBUG ownership assertions
+  debug     bounds and initialization checks on, HP_DEBUG ownership assertions
   asan      debug plus address and undefined-behaviour sanitizers, errors at .pyx lines
   cov       line tracing for Cython.Coverage
   annotate  release, but only Cython's C files and annotated pages in build/cython-annotate
@@ -32,7 +32,7 @@ directives = {
     "boundscheck": checked,
     "wraparound": False,
     "initializedcheck": checked,
-    "nonecheck": checked,
+    "nonecheck": False,  # on, it refuses every nogil function that is given an object
     "cdivision": True,
     "auto_pickle": False,
     "embedsignature": False,
