@@ -46,7 +46,7 @@ debug: .venv/test .venv/built .venv/installed ## the tests on a build that check
 	@$(bin)/python tools/flavour.py debug $(ARGS)
 
 asan: .venv/test .venv/built .venv/installed ## the compiled core's tests under address and undefined-behaviour sanitizers
-	@$(bin)/python tools/flavour.py asan tests/unit tests/protocol tests/memory $(ARGS)
+	@$(bin)/python tools/flavour.py asan $(wildcard tests/unit tests/protocol tests/memory) $(ARGS)
 
 cov: .venv/test .venv/built .venv/installed ## line coverage of Python and Cython, at least 90 %
 	@$(bin)/python tools/flavour.py cov $(ARGS)
