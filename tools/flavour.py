@@ -75,7 +75,12 @@ def run_asan(tree: Path, env: dict[str, str], arguments: list[str]) -> int:
     reports = tree / "sanitizer"
     shutil.rmtree(reports, ignore_errors=True)
     reports.mkdir()
-    options = {"log_path": reports / "report", "detect_leaks": 0, "allow_user_segv_handler": 0}
+    options = {
+        "log_path": reports / "report",
+        "detect_leaks": 0,  # CPython keeps much until the end
+        "allow_user_segv_handler": 0,
+        "allocator_may_return_null": 1,  # as malloc does, so that MemoryError can be tested
+    }
     env |= {
         "LD_PRELOAD": f"{runtime_library('libasan.so')} {runtime_library('libubsan.so')}",
         "PYTHONMALLOC": "malloc",
