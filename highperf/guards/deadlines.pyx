@@ -4,20 +4,20 @@
 
 cimport cython
 
-from highperf.guards.deadlines cimport Timer, disarm_c
+from highperf.guards.deadlines cimport NEVER, Timer, disarm_c
 
-cdef enum:
-    NEVER = 0x7FFF_FFFF_FFFF_FFFF
+# Bounds a timeout, so that no sum of it and a clock's time overflows.
+cdef long long YEAR_NS = 365 * 24 * 3600 * <long long>1_000_000_000
 
 
 @cython.final
 cdef class TimeoutList:
     def __cinit__(self, long long timeout_ns):
-        if timeout_ns < 0:
-            raise ValueError(f"timeout_ns must be 0 (off) or positive, not {timeout_ns}")
-        self.timeout_ns = timeout_ns
-        self.head.next = &self.head
+        self.head.next = &self.head             # first: __dealloc__ runs after a refusal as well
         self.head.previous = &self.head
+        if not 0 <= timeout_ns <= YEAR_NS:
+            raise ValueError(f"timeout_ns must be 0 (off) or at most a year, not {timeout_ns}")
+        self.timeout_ns = timeout_ns
 
     def __dealloc__(self):
         # Owners may outlive the list (a connection that is collected after its worker).
@@ -33,9 +33,9 @@ cdef class TimeoutList:
         return count
 
     cdef void arm_c(self, Timer* timer, long long now_ns) noexcept:
+        disarm_c(timer)                 # also where this timeout is off: the timer has left the other list
         if self.timeout_ns == 0:
             return
-        disarm_c(timer)
         timer.due_ns = now_ns + self.timeout_ns
         timer.previous = self.head.previous
         timer.next = &self.head
@@ -46,7 +46,6 @@ cdef class TimeoutList:
         return NEVER if self.head.next == &self.head else self.head.next.due_ns
 
     cdef Timer* pop_expired_c(self, long long now_ns) noexcept:
-        # The earliest timer that is due, disarmed; NULL when none is.
         cdef Timer* timer = self.head.next
         if timer == &self.head or timer.due_ns > now_ns:
             return NULL
