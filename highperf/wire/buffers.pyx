@@ -60,8 +60,9 @@ cdef class Buffer:
         return self
 
     def __exit__(self, *exception):
-        if self.lender is not None:
-            self.lender.release_c(self)
+        cdef BufferPool lender = self.lender    # may be all that keeps the pool alive
+        if lender is not None:
+            lender.release_c(self)
 
     def __getbuffer__(self, Py_buffer* view, int flags):
         self.check_usable_c()
