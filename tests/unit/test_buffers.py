@@ -4,6 +4,7 @@ import array
 import gc
 import sys
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule, run_state_machine_as_test
 
 from highperf.wire.buffers import Buffer, BufferPool
+from tests import compiled
 
 KIB = 1024
 MIB = 1024 * KIB
@@ -162,6 +164,38 @@ def test_buffer_without_a_pool_can_be_used_in_a_with_statement() -> None:
     with Buffer(16) as buffer:
         buffer.write(b"x")
     assert bytes(buffer) == b"x"
+
+
+@pytest.fixture(scope="module")
+def probe(pytestconfig: pytest.Config) -> Any:
+    return compiled.load(pytestconfig, "tests/unit/buffers_probe.pyx")
+
+
+def test_reserved_room_is_neither_written_nor_counted(probe: Any) -> None:
+    buffer = Buffer(8)
+    buffer.write(b"abc")
+    probe.reserve(buffer, 5)
+    assert buffer.capacity_bytes == 8
+    probe.reserve(buffer, 6)
+    assert buffer.capacity_bytes == 16
+    assert bytes(buffer) == b"abc"
+
+
+def test_append_takes_as_many_octets_as_it_is_told(probe: Any) -> None:
+    buffer = Buffer(2)
+    probe.append(buffer, b"abcdef", 3)
+    probe.append(buffer, b"abcdef", 0)
+    assert bytes(buffer) == b"abc"
+
+
+@pytest.mark.parametrize("extra", [2**62, 2**63 - 1])
+def test_room_that_no_memory_can_hold_is_refused_and_changes_nothing(probe: Any, extra: int) -> None:
+    buffer = Buffer(8)
+    buffer.write(b"abc")
+    with pytest.raises(MemoryError):
+        probe.reserve(buffer, extra)
+    assert bytes(buffer) == b"abc"
+    assert buffer.capacity_bytes == 8
 
 
 # --- BufferPool: what acquire gives ----------------------------------------------------------
