@@ -5,5 +5,17 @@ class HighperfError(Exception):
     """Base of the errors of this package."""
 
 
+class ProtocolError(HighperfError):
+    """The peer broke the rules of HTTP: `status` answers it, `reason` says in plain words what was wrong."""
+
+    def __init__(self, status: int, reason: str) -> None:
+        super().__init__(status, reason)
+        self.status = status
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"{self.reason} ({self.status})"
+
+
 class RouteConflict(HighperfError, ValueError):
     """Two routes would answer the same request; the message names both."""

@@ -5,7 +5,8 @@
 # read). A head that was cut, or whose request outlives its first step, is moved into `own`
 # (a pooled buffer) by keep_c; offsets stay the same, so nothing else has to change.
 
-from libc.stdint cimport uint32_t, int64_t
+from libc.stdint cimport int64_t, uint32_t
+
 from highperf.wire.buffers cimport Buffer, BufferPool
 from highperf.wire.methods cimport (
     METHOD_CONNECT, METHOD_COUNT, METHOD_DELETE, METHOD_GET, METHOD_HEAD, METHOD_OPTIONS,
@@ -19,6 +20,65 @@ cdef enum ParseResult:
     PARSE_FAILED = -1           # Head.error says why
 
 
+cdef enum ParseError:
+    # Status and words of each stand in the table at the end of parser.pyx, in this order.
+    ERROR_NONE = 0
+    # the request line
+    ERROR_EMPTY_LINES
+    ERROR_BARE_CR
+    ERROR_BARE_LF
+    ERROR_METHOD
+    ERROR_METHOD_LENGTH
+    ERROR_REQUEST_LINE
+    ERROR_LINE_LENGTH
+    ERROR_TARGET_FORM
+    ERROR_TARGET_OCTET
+    ERROR_TARGET_FRAGMENT
+    ERROR_TARGET_PERCENT
+    ERROR_TARGET_NUL
+    ERROR_TARGET_AUTHORITY
+    ERROR_TARGET_ASTERISK
+    ERROR_TARGET_CONNECT
+    ERROR_VERSION
+    ERROR_VERSION_UNSUPPORTED
+    # field lines
+    ERROR_FIELD_INDENTED
+    ERROR_FIELD_FOLDED
+    ERROR_FIELD_NAME
+    ERROR_FIELD_COLON
+    ERROR_FIELD_VALUE
+    ERROR_FIELD_LENGTH
+    ERROR_FIELD_COUNT
+    ERROR_HEAD_LENGTH
+    # what the fields say
+    ERROR_HOST_MISSING
+    ERROR_HOST_REPEATED
+    ERROR_HOST_SYNTAX
+    ERROR_LENGTH_SYNTAX
+    ERROR_LENGTH_RANGE
+    ERROR_LENGTH_REPEATED
+    ERROR_CODING_SYNTAX
+    ERROR_CODING_UNKNOWN
+    ERROR_CODING_REPEATED
+    ERROR_CODING_VERSION
+    ERROR_LENGTH_AND_CODING
+    ERROR_EXPECTATION
+    ERROR_CONNECT_CONTENT
+    # the body
+    ERROR_CHUNK_SIZE
+    ERROR_CHUNK_RANGE
+    ERROR_CHUNK_EXTENSION
+    ERROR_CHUNK_LINE_LENGTH
+    ERROR_CHUNK_OVERHEAD
+    ERROR_CHUNK_END
+    ERROR_TRAILER_NAME
+    ERROR_BODY_LENGTH           # set by those who count a body; no parser here does
+    # not of the octets
+    ERROR_CUT                   # end of input inside a request
+    ERROR_MEMORY
+    ERROR_COUNT
+
+
 cdef struct Span:
     uint32_t start              # from Head.base
     uint32_t size
@@ -30,10 +90,10 @@ cdef struct Field:
 
 
 cdef struct Limits:
-    Py_ssize_t line_bytes       # request line -> 414
-    Py_ssize_t field_bytes      # one field line -> 431
+    Py_ssize_t line_bytes       # request line, without its CRLF -> 414
+    Py_ssize_t field_bytes      # one field line, without its CRLF -> 431
     Py_ssize_t fields           # number of field lines -> 431
-    Py_ssize_t head_bytes       # request line and fields together -> 431
+    Py_ssize_t head_bytes       # everything up to and with the empty line -> 431; below 2**31
 
 
 cdef class Head:
@@ -49,36 +109,37 @@ cdef class Head:
     cdef Span path              # raw path of origin- or absolute-form; size 0 means "/"
     cdef Span query             # after the "?", without it
     cdef bint has_query
-    cdef bint asterisk          # OPTIONS *
+    cdef bint asterisk          # OPTIONS *, also in its absolute form (no path, no query)
     cdef int minor              # HTTP/1.minor
 
     # fields
-    cdef Field* fields          # owned, grows up to Limits.fields
+    cdef Field* fields          # owned, grows up to Limits.fields, freed in __dealloc__
     cdef int field_count
     cdef int field_capacity
-    cdef Span authority         # Host, or the authority of an absolute-form target
+    cdef Span authority         # of an absolute- or authority-form target, else Host; size 0: none (HTTP/1.0)
 
     # what they mean for the connection (RFC 9112 sections 6 and 9)
-    cdef bint keep_alive
+    cdef bint keep_alive        # never after CONNECT: what follows it may be anything
     cdef bint chunked
     cdef int64_t content_length # -1: no Content-Length
     cdef bint expects_continue
-    cdef bint has_upgrade
+    cdef bint has_upgrade       # HTTP/1.1, Upgrade, and Connection: upgrade
 
     # failure
     cdef int error              # ParseError, 0 = none
 
     # progress of an unfinished head (private to parser.pyx)
     cdef int state
-    cdef Py_ssize_t line_start
-    cdef Py_ssize_t scanned
-    cdef uint32_t seen
+    cdef Py_ssize_t line_start  # of the first line that is not complete
+    cdef Py_ssize_t scanned     # no LF between line_start and here
+    cdef uint32_t seen          # SEEN_ flags: fields and list members met so far
+    cdef Py_ssize_t rescanned   # octets looked at in vain, because the end of their line was not there
 
-    cdef void reset_c(self) noexcept
-    cdef int parse_c(self, const char* data, Py_ssize_t size, const Limits* limits) noexcept
+    cdef void reset_c(self) noexcept nogil
+    cdef int parse_c(self, const char* data, Py_ssize_t size, const Limits* limits) noexcept nogil
     cdef int keep_c(self, BufferPool pool, Py_ssize_t size) except -1
     cdef int drop_c(self, BufferPool pool) except -1
-    cdef int find_c(self, const char* lower_name, Py_ssize_t size, int start) noexcept
+    cdef int find_c(self, const char* lower_name, Py_ssize_t size, int start) noexcept nogil
 
 
 # status and words of a ParseError
