@@ -14,12 +14,13 @@ from libc.string cimport memcmp
 from highperf.wire.chars cimport (
     HP_TOKEN, HP_VALUE, hex_value, is_blank, is_class, lower_of,
 )
-from highperf.wire.parser cimport (
+from highperf.wire.parse_errors cimport (
     ERROR_BARE_CR, ERROR_BARE_LF, ERROR_CHUNK_END, ERROR_CHUNK_EXTENSION, ERROR_CHUNK_LINE_LENGTH,
     ERROR_CHUNK_OVERHEAD, ERROR_CHUNK_RANGE, ERROR_CHUNK_SIZE, ERROR_FIELD_COLON, ERROR_FIELD_COUNT,
     ERROR_FIELD_FOLDED, ERROR_FIELD_INDENTED, ERROR_FIELD_LENGTH, ERROR_FIELD_NAME,
     ERROR_FIELD_VALUE, ERROR_HEAD_LENGTH, ERROR_NONE, ERROR_TRAILER_NAME,
 )
+from highperf.wire.parser cimport Limits
 
 cdef enum:                      # ChunkDecoder.state
     AT_SIZE = 0

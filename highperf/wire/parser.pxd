@@ -1,4 +1,5 @@
-# What a parsed HTTP/1.1 head is made of, and how it is fed.
+# What a parsed HTTP/1.1 head is made of, and how it is fed. What can be wrong with it stands in
+# parse_errors.pxd.
 #
 # A Head describes octets, it does not copy them: spans are offsets from `base`. While a head
 # lies whole in the worker's read buffer, `base` points there (borrowed: valid until the next
@@ -18,65 +19,6 @@ cdef enum ParseResult:
     PARSE_NEED_MORE = 0
     PARSE_DONE = 1
     PARSE_FAILED = -1           # Head.error says why
-
-
-cdef enum ParseError:
-    # Status and words of each stand in the table at the end of parser.pyx, in this order.
-    ERROR_NONE = 0
-    # the request line
-    ERROR_EMPTY_LINES
-    ERROR_BARE_CR
-    ERROR_BARE_LF
-    ERROR_METHOD
-    ERROR_METHOD_LENGTH
-    ERROR_REQUEST_LINE
-    ERROR_LINE_LENGTH
-    ERROR_TARGET_FORM
-    ERROR_TARGET_OCTET
-    ERROR_TARGET_FRAGMENT
-    ERROR_TARGET_PERCENT
-    ERROR_TARGET_NUL
-    ERROR_TARGET_AUTHORITY
-    ERROR_TARGET_ASTERISK
-    ERROR_TARGET_CONNECT
-    ERROR_VERSION
-    ERROR_VERSION_UNSUPPORTED
-    # field lines
-    ERROR_FIELD_INDENTED
-    ERROR_FIELD_FOLDED
-    ERROR_FIELD_NAME
-    ERROR_FIELD_COLON
-    ERROR_FIELD_VALUE
-    ERROR_FIELD_LENGTH
-    ERROR_FIELD_COUNT
-    ERROR_HEAD_LENGTH
-    # what the fields say
-    ERROR_HOST_MISSING
-    ERROR_HOST_REPEATED
-    ERROR_HOST_SYNTAX
-    ERROR_LENGTH_SYNTAX
-    ERROR_LENGTH_RANGE
-    ERROR_LENGTH_REPEATED
-    ERROR_CODING_SYNTAX
-    ERROR_CODING_UNKNOWN
-    ERROR_CODING_REPEATED
-    ERROR_CODING_VERSION
-    ERROR_LENGTH_AND_CODING
-    ERROR_EXPECTATION
-    ERROR_CONNECT_CONTENT
-    # the body
-    ERROR_CHUNK_SIZE
-    ERROR_CHUNK_RANGE
-    ERROR_CHUNK_EXTENSION
-    ERROR_CHUNK_LINE_LENGTH
-    ERROR_CHUNK_OVERHEAD
-    ERROR_CHUNK_END
-    ERROR_TRAILER_NAME
-    ERROR_BODY_LENGTH           # set by those who count a body; no parser here does
-    # not of the octets
-    ERROR_CUT                   # end of input inside a request
-    ERROR_MEMORY
-    ERROR_COUNT
 
 
 cdef struct Span:
@@ -140,8 +82,3 @@ cdef class Head:
     cdef int keep_c(self, BufferPool pool, Py_ssize_t size) except -1
     cdef int drop_c(self, BufferPool pool) except -1
     cdef int find_c(self, const char* lower_name, Py_ssize_t size, int start) noexcept nogil
-
-
-# status and words of a ParseError
-cdef int error_status_c(int error) noexcept
-cdef str error_reason_c(int error)

@@ -6,8 +6,8 @@
 # on until its line is done (it returns the start of the next one), turns out wrong, or the octets
 # run out (both return NULL; Head.error tells them apart). In all cases the verdict on a line
 # falls when its LF is there or its limit is passed, not before: so it cannot depend on how the
-# octets were cut. Exceptions are made for the first octet of a request line, so that a TLS
-# handshake is refused at once, and for the empty lines before it.
+# octets were cut. The first octets of a line are judged at once, so that neither a TLS handshake
+# nor a folded line is waited for.
 #
 # While a line is incomplete only new octets are searched for its LF; then it is parsed once.
 # Every octet is thus looked at a bounded number of times, however it arrives.
@@ -21,6 +21,18 @@ from highperf.wire.authority cimport is_authority
 from highperf.wire.chars cimport (
     HP_TARGET, HP_TOKEN, hex_value, is_blank, is_class, is_digit, same_lower, same_token,
     skip_blanks, skip_class, skip_name, skip_path, skip_query, skip_value,
+)
+from highperf.wire.parse_errors cimport (
+    ERROR_BARE_CR, ERROR_BARE_LF, ERROR_CODING_REPEATED, ERROR_CODING_SYNTAX,
+    ERROR_CODING_UNKNOWN, ERROR_CODING_VERSION, ERROR_CONNECT_CONTENT, ERROR_EMPTY_LINES,
+    ERROR_EXPECTATION, ERROR_FIELD_COLON, ERROR_FIELD_COUNT, ERROR_FIELD_FOLDED,
+    ERROR_FIELD_INDENTED, ERROR_FIELD_LENGTH, ERROR_FIELD_NAME, ERROR_FIELD_VALUE,
+    ERROR_HEAD_LENGTH, ERROR_HOST_MISSING, ERROR_HOST_REPEATED, ERROR_HOST_SYNTAX,
+    ERROR_LENGTH_AND_CODING, ERROR_LENGTH_RANGE, ERROR_LENGTH_REPEATED, ERROR_LENGTH_SYNTAX,
+    ERROR_LINE_LENGTH, ERROR_MEMORY, ERROR_METHOD, ERROR_METHOD_LENGTH, ERROR_NONE,
+    ERROR_REQUEST_LINE, ERROR_TARGET_ASTERISK, ERROR_TARGET_AUTHORITY, ERROR_TARGET_CONNECT,
+    ERROR_TARGET_FORM, ERROR_TARGET_FRAGMENT, ERROR_TARGET_NUL, ERROR_TARGET_OCTET,
+    ERROR_TARGET_PERCENT, ERROR_VERSION, ERROR_VERSION_UNSUPPORTED,
 )
 
 cdef enum:
@@ -164,6 +176,8 @@ cdef int unfinished(Head head, const char* line, const char* end, const Limits* 
     if limits.head_bytes - start - 2 < limit:
         limit = limits.head_bytes - start - 2
         over_limit = ERROR_HEAD_LENGTH
+    if limit >= 0 and head.state == AT_FIELD_LINE and is_hopeless(head, line, end):
+        return PARSE_FAILED
     if stop - line > limit and stop - line - (stop > line and (stop - 1)[0] == c'\r') > limit:
         head.error = over_limit
     elif feed == NULL:
@@ -173,6 +187,17 @@ cdef int unfinished(Head head, const char* line, const char* end, const Limits* 
         head.scanned = end - head.base
         return PARSE_NEED_MORE
     return PARSE_FAILED
+
+
+cdef bint is_hopeless(Head head, const char* line, const char* end) noexcept nogil:
+    # A field line that cannot become one, whatever follows: also judged before its LF.
+    if line < end and is_blank(line[0]):
+        head.error = ERROR_FIELD_FOLDED if head.field_count else ERROR_FIELD_INDENTED
+    elif end - line >= 2 and line[0] == c'\r' and line[1] != c'\n':
+        head.error = ERROR_BARE_CR
+    else:
+        return False
+    return True
 
 
 cdef bint grow(Head head) noexcept nogil:
@@ -415,10 +440,8 @@ cdef inline const char* field_line(Head head, const char* line, const char* end,
 
 cdef const char* no_field(Head head, const char* line, const char* p, const char* end) noexcept nogil:
     # The empty line, or one without a proper name and colon.
-    if p == line and p[0] == c'\r' and (end - p < 2 or p[1] == c'\n'):
-        return p + 2 if end - p >= 2 else NULL
-    if p == line and is_blank(p[0]):
-        return fail(head, ERROR_FIELD_FOLDED if head.field_count else ERROR_FIELD_INDENTED)
+    if p == line and p[0] == c'\r' and end - p >= 2 and p[1] == c'\n':
+        return p + 2
     if p[0] == c'\n':
         return fail(head, ERROR_BARE_LF)
     if p[0] != c'\r':
@@ -574,66 +597,3 @@ cdef inline int conclude(Head head) noexcept nogil:
         if head.chunked or head.content_length > 0:
             return ERROR_CONNECT_CONTENT
     return ERROR_NONE
-
-
-# Errors
-
-cdef tuple ERRORS = (
-    (0, "no error"),
-    (400, "too many empty lines before the request line"),
-    (400, "carriage return without line feed"),
-    (400, "line feed without carriage return"),
-    (400, "request does not begin with a method"),
-    (501, "method is longer than 32 octets"),
-    (400, "request line is not method, target and version with one space between"),
-    (414, "request line is longer than the limit"),
-    (400, "request target is neither a path nor an http or https url"),
-    (400, "request target has an octet that is not visible ascii"),
-    (400, "request target has a fragment"),
-    (400, "percent sign in the path without two hex digits"),
-    (400, "encoded nul in the path"),
-    (400, "authority in the request target is not host or host:port"),
-    (400, "request target * is for options only"),
-    (400, "request target of connect is not host:port"),
-    (400, "request line does not end in an http version"),
-    (505, "http version is neither 1.1 nor 1.0"),
-    (400, "white space before the first field"),
-    (400, "folded field line"),
-    (400, "field name is empty or has an octet that is not allowed"),
-    (400, "field line without colon"),
-    (400, "control character in a field value"),
-    (431, "field line is longer than the limit"),
-    (431, "more field lines than the limit"),
-    (431, "request head is longer than the limit"),
-    (400, "host field is missing"),
-    (400, "host field is repeated"),
-    (400, "host field is not host or host:port"),
-    (400, "content-length is not a number"),
-    (400, "content-length is too large a number"),
-    (400, "content-length is repeated"),
-    (400, "transfer-encoding is malformed or does not end in chunked"),
-    (501, "transfer-encoding names a coding that is not understood"),
-    (400, "transfer-encoding is repeated"),
-    (400, "transfer-encoding in an http/1.0 request"),
-    (400, "both content-length and transfer-encoding"),
-    (417, "expectation is not 100-continue"),
-    (400, "connect request with content"),
-    (400, "chunk size is not a hex number"),
-    (400, "chunk size is too large a number"),
-    (400, "malformed chunk extension"),
-    (400, "chunk extensions are longer than 256 octets"),
-    (400, "chunk lines are out of proportion to their data"),
-    (400, "chunk data does not end in carriage return and line feed"),
-    (400, "field that must not be a trailer"),
-    (413, "request body is larger than the limit"),
-    (400, "input ended inside a request"),
-    (503, "out of memory"),
-)
-
-
-cdef int error_status_c(int error) noexcept:
-    return (<tuple>ERRORS[error])[0]
-
-
-cdef str error_reason_c(int error):
-    return (<tuple>ERRORS[error])[1]

@@ -20,9 +20,9 @@ from highperf.wire.buffers cimport Buffer
 from highperf.wire.chunked cimport (
     CHUNK_DATA, CHUNK_DONE, CHUNK_FAILED, CHUNK_TRAILER, ChunkDecoder, chunk_next_c,
 )
+from highperf.wire.parse_errors cimport ERROR_CUT, error_reason_c, error_status_c
 from highperf.wire.parser cimport (
-    ERROR_CUT, Head, Limits, METHOD_CONNECT, PARSE_FAILED, PARSE_NEED_MORE, Span, error_reason_c,
-    error_status_c,
+    Head, Limits, METHOD_CONNECT, PARSE_FAILED, PARSE_NEED_MORE, Span,
 )
 from highperf.wire.request cimport (
     Headers, Query, decode_path_c, headers_of_c, path_text_c, query_of_c,
