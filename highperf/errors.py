@@ -19,3 +19,18 @@ class ProtocolError(HighperfError):
 
 class RouteConflict(HighperfError, ValueError):
     """Two routes would answer the same request; the message names both."""
+
+
+class ConfigError(HighperfError, ValueError):
+    """A setting or a declaration that cannot be used; the command line says it in one line and exits with 2."""
+
+
+class StartupError(HighperfError):
+    """The application or its address is not to be had; the command line says it in one line and exits with 3.
+
+    `details` goes before that line: the traceback of the user's own code, where that raised.
+    """
+
+    def __init__(self, message: str, details: str = "") -> None:
+        super().__init__(message)
+        self.details = details

@@ -139,7 +139,7 @@ def run(
     with _directory(directory, files) as place:
         command = [sys.executable, "-m", "highperf", *arguments]
         done = subprocess.run(
-            command, cwd=place, env=_environment(env), capture_output=True, text=True, timeout=PATIENCE_S
+            command, check=False, cwd=place, env=_environment(env), capture_output=True, text=True, timeout=PATIENCE_S
         )
         return Finished(done.returncode, done.stdout, done.stderr)
 

@@ -1,0 +1,5 @@
+"""python -m highperf is highperf-serve."""
+
+from highperf.cli import main
+
+main()

@@ -1,0 +1,324 @@
+"""Every setting: its names, its default, what it may be, and where its value came from.
+
+Owns the one table, the fields of Settings: the command line, the look-up in the environment,
+--env-file, App(...), --print-config and --help are all made from it, so a new setting is one entry
+there. Must not know what a setting does; reads neither os.environ nor sys.argv, for the layers of
+values come in as arguments. Imported by server, app and cli only.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, Final
+
+from highperf.errors import ConfigError
+from highperf.values import (
+    KIB,
+    MIB,
+    TIB,
+    Kind,
+    boolean,
+    choice,
+    did_you_mean,
+    directory,
+    duration,
+    matching,
+    number,
+    quote,
+    show_size,
+    size,
+)
+
+PREFIX: Final = "HIGHPERF_"
+BUILD_VARIABLES: Final = frozenset({"HIGHPERF_BUILD"})  # for setup.py; a developer's shell may hold it
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One entry of the table: a setting under all of its names."""
+
+    name: str  # read_timeout, as App(...) calls it
+    attribute: str  # read_timeout_ns, as Settings calls it
+    variable: str  # READ_TIMEOUT
+    default: str  # as a user would write it
+    kind: Kind
+    about: str
+    group: str
+    for_app: bool  # App(...) may give it
+    reference_only: bool  # belongs to the reference API
+
+    @property
+    def flag(self) -> str:
+        return "--" + self.name.replace("_", "-")
+
+    @property
+    def is_argument(self) -> bool:
+        return self.name == "app"
+
+    @property
+    def is_switch(self) -> bool:
+        return self.kind.metavar == "BOOLEAN"
+
+
+def _setting(
+    default: str,
+    kind: Kind,
+    group: str,
+    about: str,
+    *,
+    variable: str = "",
+    for_app: bool = True,
+    reference_only: bool = False,
+) -> Any:
+    """A field of Settings; without `variable`, the environment variable is PREFIX and the flag's name."""
+    entry = {
+        "default": default,
+        "kind": kind,
+        "group": group,
+        "about": about,
+        "variable": variable,
+        "for_app": for_app,
+        "reference_only": reference_only,
+    }
+    return field(default=kind.parse(default) if default else "", metadata=entry)
+
+
+_APPLICATION: Final = "Application"
+_ADDRESS: Final = "Address"
+_TIMEOUTS: Final = "Timeouts"
+_LIMITS: Final = "Limits"
+_OUTPUT: Final = "Output"
+_REFERENCE: Final = "Reference API (served when no APP is given)"
+
+_SWITCH: Final = boolean()
+_TEXT: Final = matching(r"[^\0]+", "some text", "TEXT")
+_HOST: Final = matching(r"[^\s\0/]+", "a host name or an IP address such as 127.0.0.1, 0.0.0.0 or ::", "HOST")
+_PORT: Final = number("a port number", least=0, most=65535)
+_TIMEOUT: Final = duration(off=True)
+_LEVEL: Final = choice("LEVEL", "critical", "error", "warning", "info", "debug")
+_DATABASE: Final = matching(r"sqlite:///[^\0]+", "a URL such as sqlite:///./highperf.db", "URL")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """The settings of one server, checked. Times in nanoseconds (`_ns`), sizes in octets."""
+
+    app: str = _setting("", _TEXT, _APPLICATION, "What to serve, as module:attribute.", for_app=False)
+    factory: bool = _setting(
+        "false", _SWITCH, _APPLICATION, "Call what APP names: it returns the application.", for_app=False
+    )
+    app_dir: str = _setting(".", directory(), _APPLICATION, "Directory to import APP from.", for_app=False)
+    env_file: str = _setting(
+        "", _TEXT, _APPLICATION, "File of NAME=VALUE lines, weaker than the environment.", for_app=False
+    )
+
+    host: str = _setting("127.0.0.1", _HOST, _ADDRESS, "Address to listen on.", variable="HOST")
+    port: int = _setting("8080", _PORT, _ADDRESS, "Port to listen on; 0 picks a free one.", variable="PORT")
+    backlog: int = _setting("2048", number(most=65535), _ADDRESS, "Connections that may wait to be accepted.")
+
+    read_timeout_ns: int = _setting(
+        "2s",
+        _TIMEOUT,
+        _TIMEOUTS,
+        "A request head must be complete, and a body make progress, within this time.",
+        variable="READ_TIMEOUT",
+    )
+    write_timeout_ns: int = _setting(
+        "2s", _TIMEOUT, _TIMEOUTS, "A response must make progress within this time.", variable="WRITE_TIMEOUT"
+    )
+    idle_timeout_ns: int = _setting(
+        "60s", _TIMEOUT, _TIMEOUTS, "An idle keep-alive connection is closed after this time.", variable="IDLE_TIMEOUT"
+    )
+    shutdown_timeout_ns: int = _setting(
+        "5s",
+        duration(off=False),
+        _TIMEOUTS,
+        "Running requests may go on for this time after SIGTERM or SIGINT.",
+        variable="SHUTDOWN_TIMEOUT",
+    )
+
+    limit_request_body: int = _setting(
+        "16m", size(most=TIB), _LIMITS, "Longest request body; above it 413.", variable="LIMIT_REQUEST_BODY"
+    )
+    limit_request_line: int = _setting(
+        "8k", size(least=32, most=32 * KIB), _LIMITS, "Longest request line; above it 414.", variable="LIMIT_REQUEST_LINE"
+    )
+    limit_request_fields: int = _setting(
+        "100", number(most=10_000), _LIMITS, "Most header fields; above it 431.", variable="LIMIT_REQUEST_FIELDS"
+    )
+    limit_request_field_size: int = _setting(
+        "16k",
+        size(least=32, most=MIB),
+        _LIMITS,
+        "Longest header field; above it 431.",
+        variable="LIMIT_REQUEST_FIELD_SIZE",
+    )
+
+    server_header: bool = _setting("true", _SWITCH, _OUTPUT, "Send the Server header.")
+    log_level: str = _setting("info", _LEVEL, _OUTPUT, "Least severe event to log.")
+
+    database_url: str = _setting(
+        "sqlite:///./highperf.db",
+        _DATABASE,
+        _REFERENCE,
+        "Where the users are kept.",
+        variable="DATABASE_URL",
+        for_app=False,
+        reference_only=True,
+    )
+
+    sources: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)  # by Option.name; not defaults
+
+    @property
+    def limit_request_head(self) -> int:
+        """Longest head in all: 64 KiB, or more where one line and one field together may be longer."""
+        return max(64 * KIB, self.limit_request_line + self.limit_request_field_size)
+
+
+def _option(attribute: str, entry: Mapping[str, Any]) -> Option:
+    name = attribute.removesuffix("_ns")
+    variable = entry["variable"] or PREFIX + name.upper()
+    return Option(**{**entry, "name": name, "attribute": attribute, "variable": variable})
+
+
+OPTIONS: Final = tuple(_option(item.name, item.metadata) for item in fields(Settings) if item.metadata)
+
+
+@dataclass(frozen=True, slots=True)
+class EnvFile:
+    """What an --env-file holds; `path` as the user wrote it."""
+
+    path: str = ""
+    values: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Layers:
+    """The values that were given, the strongest layer first. `flags` maps Option.name to text."""
+
+    flags: Mapping[str, str] = field(default_factory=dict)
+    environ: Mapping[str, str] = field(default_factory=dict)
+    env_file: EnvFile = field(default_factory=EnvFile)
+    app: Mapping[str, object] = field(default_factory=dict)
+
+    def candidates(self, option: Option) -> Iterator[tuple[str, str]]:
+        """Each value given for the option, with its source. An empty variable counts as not set."""
+        if option.name in self.flags:
+            yield self.flags[option.name], _flag_source(option, self.flags[option.name])
+        if text := self.environ.get(option.variable):
+            yield text, f"environment variable {option.variable}"
+        if text := self.env_file.values.get(option.variable):
+            yield text, f"{option.variable} in {self.env_file.path}"
+        if option.name in self.app:
+            yield str(self.app[option.name]), f"App({option.name}=...)"
+
+
+def resolve(layers: Layers) -> Settings:
+    """The settings that these layers make. ConfigError names the source, the value and what was expected."""
+    _refuse_unknown(layers.app)
+    values: dict[str, Any] = {}
+    sources: dict[str, str] = {}
+    for option in OPTIONS:
+        if option.reference_only and "app" in values:
+            # DATABASE_URL in the environment is the user's application's own business.
+            if option.name in layers.flags:
+                raise ConfigError(f"{option.flag} belongs to the reference API: leave out either it or APP.")
+            continue
+        for text, source in layers.candidates(option):
+            values[option.attribute] = _parse(option, text, source)
+            sources[option.name] = source
+            break
+    return Settings(**values, sources=sources)
+
+
+def describe(settings: Settings) -> list[tuple[str, str, str]]:
+    """Name, value and source of every setting in force."""
+    rows = []
+    for option in OPTIONS:
+        if not (option.reference_only and settings.app):
+            value = option.kind.show(getattr(settings, option.attribute))
+            rows.append((option.name, value, settings.sources.get(option.name, "default")))
+    rows.append(("limit_request_head", show_size(settings.limit_request_head), "derived"))
+    return rows
+
+
+def unknown_variables(names: Mapping[str, str]) -> list[str]:
+    """A sentence for each HIGHPERF_ variable that is no setting."""
+    known = [option.variable for option in OPTIONS]
+    sentences = []
+    for name in sorted(names):
+        if name.startswith(PREFIX) and name not in BUILD_VARIABLES and name not in known:
+            # HIGHPERF_PORT: the setting is there, without the prefix
+            bare = name.removeprefix(PREFIX)
+            hint = f" Did you mean {bare}?" if bare in known else did_you_mean(name, known)
+            sentences.append(f"{name} is not a setting.{hint}")
+    return sentences
+
+
+def _parse(option: Option, text: str, source: str) -> Any:
+    try:
+        return option.kind.parse(text)
+    except ValueError:
+        raise ConfigError(f"Invalid value {quote(text)} for {source}: expected {option.kind.expected}.") from None
+
+
+def _flag_source(option: Option, text: str) -> str:
+    if option.is_argument:
+        return "argument APP"
+    if option.is_switch and text == "false":
+        return f"flag --no-{option.flag[2:]}"
+    return f"flag {option.flag}"
+
+
+def _refuse_unknown(given: Mapping[str, object]) -> None:
+    known = [option.name for option in OPTIONS if option.for_app]
+    for name in given:
+        if name not in known:
+            raise ConfigError(f"App({name}=...) is not a setting.{did_you_mean(name, known)}")
+
+
+# The env file is read here and not by python-dotenv, which skips a line that it cannot read: a
+# server that starts with half of its settings is worse than one that names the line. The few lines
+# below are not worth a dependency of every installation either.
+
+_ENV_LINE: Final = re.compile(
+    r"""\s*(?:export\s+)?(?P<name>[A-Za-z_][A-Za-z0-9_]*)\s*=\s*
+    (?:'(?P<single>[^']*)'|"(?P<double>(?:[^"\\]|\\.)*)"|(?P<plain>(?!['"]).*?))
+    (?:\s+\#.*)?\s*""",
+    re.VERBOSE,
+)
+_ENV_BLANK: Final = re.compile(r"\s*(?:#.*)?")
+_ENV_ESCAPES: Final = {"n": "\n", "r": "\r", "t": "\t"}
+
+
+def read_env_file(path: str) -> EnvFile:
+    r"""Read lines of NAME=VALUE, the first "export" of a line and all after " #" ignored.
+
+    '...' is literal, "..." knows \n, \r, \t, \" and \\; nothing is expanded. ConfigError for a file
+    or a line that cannot be read.
+    """
+    try:
+        lines = Path(path).read_text(encoding="utf-8-sig").splitlines()
+    except OSError as error:
+        raise ConfigError(f"Cannot read --env-file {quote(path)}: {error.strerror}.") from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"Cannot read --env-file {quote(path)}: it is not UTF-8 text.") from None
+    values = {}
+    for line_number, line in enumerate(lines, 1):
+        if _ENV_BLANK.fullmatch(line):
+            continue
+        found = _ENV_LINE.fullmatch(line)
+        if not found:
+            raise ConfigError(
+                f"Invalid line {line_number} in --env-file {quote(path)}: "
+                "expected NAME=VALUE, with quotes closed on the same line."
+            )
+        values[found["name"]] = _env_value(found)
+    return EnvFile(path, values)
+
+
+def _env_value(found: re.Match[str]) -> str:
+    if found["double"] is not None:
+        return re.sub(r"\\(.)", lambda escape: _ENV_ESCAPES.get(escape[1], escape[1]), found["double"])
+    return found["plain"] if found["single"] is None else found["single"]

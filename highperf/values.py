@@ -1,0 +1,171 @@
+"""What the values of settings and policies look like as text: durations, sizes, numbers, words.
+
+Owns reading and showing them, and the words that say what was expected. Must not know which
+settings there are. Everything here takes text from users: each reader refuses what it does not
+know with ValueError, never guesses, and never meets a number too long to compute with.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, Final
+
+KIB: Final = 1024
+MIB: Final = 1024 * KIB
+TIB: Final = 1024 * 1024 * MIB
+MS: Final = 1_000_000
+SECOND: Final = 1000 * MS
+HOUR: Final = 3600 * SECOND
+
+_DIGITS_MAX: Final = 18
+_NANOSECONDS: Final = {"h": HOUR, "m": 60 * SECOND, "s": SECOND, "ms": MS, "us": 1000, "µs": 1000, "ns": 1}
+_SHOWN_UNITS: Final = ("h", "m", "s", "ms", "us", "ns")
+_DURATION_PART: Final = re.compile(r"([0-9]+)(?:\.([0-9]+))?(ns|us|µs|ms|s|m|h)")
+_DURATION: Final = re.compile(rf"(?:{_DURATION_PART.pattern})+")
+_SIZE: Final = re.compile(r"([0-9]+)([kKmM]?)")
+_NUMBER: Final = re.compile(r"[0-9]+")
+_BOOLEANS: Final = {
+    **dict.fromkeys(("true", "yes", "on", "1"), True),
+    **dict.fromkeys(("false", "no", "off", "0"), False),
+}
+
+
+def parse_duration(text: str) -> int:
+    """Nanoseconds of a duration as Go writes it: 80ms, 1m30s, 1.5h, 0. ValueError for anything else."""
+    if text == "0":
+        return 0
+    if len(text) > 3 * _DIGITS_MAX or not _DURATION.fullmatch(text):
+        raise ValueError(text)
+    total = 0
+    for whole, fraction, unit in _DURATION_PART.findall(text):
+        total += int(whole + fraction) * _NANOSECONDS[unit] // 10 ** len(fraction)
+    return total
+
+
+def show_duration(nanoseconds: int) -> str:
+    """The text that parse_duration reads as this many nanoseconds, in the largest units that fit."""
+    parts = []
+    for unit in _SHOWN_UNITS:
+        number, nanoseconds = divmod(nanoseconds, _NANOSECONDS[unit])
+        if number:
+            parts.append(f"{number}{unit}")
+    return "".join(parts) or "0"
+
+
+def parse_size(text: str) -> int:
+    """Octets of a size: 512, 16k, 64m (powers of 1024). ValueError for anything else."""
+    found = _SIZE.fullmatch(text)
+    if not found or len(text) > _DIGITS_MAX:
+        raise ValueError(text)
+    return int(found[1]) * {"": 1, "k": KIB, "m": MIB}[found[2].lower()]
+
+
+def show_size(octets: int) -> str:
+    """The shortest text that parse_size reads as this many octets."""
+    for suffix, unit in (("m", MIB), ("k", KIB)):
+        if octets and octets % unit == 0:
+            return f"{octets // unit}{suffix}"
+    return str(octets)
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What a value may be: how its text is read and shown, and what is said about a wrong one."""
+
+    parse: Callable[[str], Any]  # raises ValueError for what it does not take
+    expected: str  # ends the sentence "expected ..."
+    metavar: str
+    show: Callable[[Any], str] = str  # takes a wrong value's text as well
+
+
+def duration(*, off: bool) -> Kind:
+    """1 ms to 24 h in nanoseconds; with `off`, also 0."""
+
+    def parse(text: str) -> int:
+        value = parse_duration(text)
+        if off and value == 0:
+            return 0
+        return _bounded(value, MS, 24 * HOUR)
+
+    end = ", or 0 to turn it off" if off else ""
+    return Kind(parse, f"a duration from 1ms to 24h such as 80ms, 2s or 1m30s{end}", "DURATION", show_duration)
+
+
+def size(*, least: int = 1, most: int) -> Kind:
+    def parse(text: str) -> int:
+        return _bounded(parse_size(text), least, most)
+
+    return Kind(parse, f"a size from {show_size(least)} to {show_size(most)} such as 512, 16k or 2m", "SIZE", show_size)
+
+
+def number(noun: str = "a number", *, least: int = 1, most: int) -> Kind:
+    def parse(text: str) -> int:
+        if not _NUMBER.fullmatch(text) or len(text) > _DIGITS_MAX:
+            raise ValueError(text)
+        return _bounded(int(text), least, most)
+
+    return Kind(parse, f"{noun} from {least} to {most}", "NUMBER")
+
+
+def boolean() -> Kind:
+    def parse(text: str) -> bool:
+        if text.lower() not in _BOOLEANS:
+            raise ValueError(text)
+        return _BOOLEANS[text.lower()]
+
+    return Kind(parse, "true or false (or yes, no, on, off, 1, 0)", "BOOLEAN", lambda value: str(value).lower())
+
+
+def choice(metavar: str, *words: str) -> Kind:
+    def parse(text: str) -> str:
+        if text.lower() not in words:
+            raise ValueError(text)
+        return text.lower()
+
+    return Kind(parse, f"one of {', '.join(words)}", metavar)
+
+
+def matching(pattern: str, expected: str, metavar: str) -> Kind:
+    compiled = re.compile(pattern)
+
+    def parse(text: str) -> str:
+        if not compiled.fullmatch(text):
+            raise ValueError(text)
+        return text
+
+    return Kind(parse, expected, metavar)
+
+
+def directory() -> Kind:
+    def parse(text: str) -> str:
+        if not Path(text).is_dir():
+            raise ValueError(text)
+        return text
+
+    return Kind(parse, "an existing directory", "DIRECTORY")
+
+
+def _bounded(value: int, least: int, most: int) -> int:
+    if not least <= value <= most:
+        raise ValueError(value)
+    return value
+
+
+def quote(text: str) -> str:
+    """The text between quotes, on one line of bounded length whatever it holds."""
+    shown = text if len(text) <= 80 else text[:77] + "..."
+    return '"' + "".join(map(_visible, shown)) + '"'
+
+
+def _visible(character: str) -> str:
+    if character in '"\\' or not character.isprintable():
+        return "\\" + character if character in '"\\' else ascii(character)[1:-1]
+    return character
+
+
+def did_you_mean(word: str, known: list[str], shown: str = "{}") -> str:
+    """A sentence that begins with a space and names the nearest known word, or nothing."""
+    close = get_close_matches(word, known, n=1)
+    return f" Did you mean {shown.format(close[0])}?" if close else ""
