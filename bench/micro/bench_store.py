@@ -31,11 +31,11 @@ def main() -> None:
     directory = sys.argv[1] if len(sys.argv) > 1 else "."
     with tempfile.TemporaryDirectory(dir=directory, prefix="bench-store-") as scratch:
         report("fsync of one page", fsync_s(Path(scratch) / "probe"), "us")
-        uvloop.run(measure(Path(scratch) / "users.db"))
+        uvloop.run(measure(f"sqlite:///{Path(scratch).absolute()}/users.db"))
 
 
-async def measure(database: Path) -> None:
-    store = UserStore(f"sqlite:///{database.absolute()}")
+async def measure(url: str) -> None:
+    store = UserStore(url)
     await store.open()
     await create_together(store, "fill", USERS)
     report("read by id, same 1,000 users", read_s(store, 1_000, 1), "ns")

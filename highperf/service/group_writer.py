@@ -46,9 +46,7 @@ class WriterStopped(Exception):
 class GroupWriter(Generic[Item, Result]):
     """Belongs to the loop that started it; every method is called on that loop's thread."""
 
-    def __init__(
-        self, sink: Sink[Item, Result], *, group_limit: int = 128, waiting_limit: int = 1024
-    ) -> None:
+    def __init__(self, sink: Sink[Item, Result], *, group_limit: int = 128, waiting_limit: int = 1024) -> None:
         self._sink = sink
         self._group_limit = group_limit
         self._waiting_limit = waiting_limit
@@ -68,9 +66,7 @@ class GroupWriter(Generic[Item, Result]):
         started = loop.create_future()
         stopped = loop.create_future()
         # A daemon: a forced exit must not wait for a sink that hangs.
-        threading.Thread(
-            target=self._run, args=(loop, started, stopped), name="highperf-writer", daemon=True
-        ).start()
+        threading.Thread(target=self._run, args=(loop, started, stopped), name="highperf-writer", daemon=True).start()
         try:
             await started
         except asyncio.CancelledError:
@@ -149,9 +145,7 @@ class GroupWriter(Generic[Item, Result]):
             results = [error] * len(wanted)
         return [(future, result) for (future, _), result in zip(wanted, results, strict=True)]
 
-    def _deliver(
-        self, settled: list[tuple[asyncio.Future[Result], Result | Exception]], taken: int
-    ) -> None:
+    def _deliver(self, settled: list[tuple[asyncio.Future[Result], Result | Exception]], taken: int) -> None:
         self._waiting -= taken
         for future, result in settled:
             _settle(future, result)
@@ -166,9 +160,7 @@ def _settle(future: asyncio.Future[Result], result: Result | Exception) -> None:
         future.set_result(result)
 
 
-def _call_soon(
-    loop: asyncio.AbstractEventLoop, callback: Callable[..., object], *args: object
-) -> bool:
+def _call_soon(loop: asyncio.AbstractEventLoop, callback: Callable[..., object], *args: object) -> bool:
     """False when the loop is gone: the process is being forced to stop."""
     try:
         loop.call_soon_threadsafe(callback, *args)

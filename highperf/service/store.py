@@ -88,13 +88,11 @@ def database_path(url: str) -> str:
         raise ValueError(f"{scheme} is not supported yet; expected sqlite:///FILE")
     if rest.lstrip("/") in ("", ":memory:"):
         raise ValueError(
-            "a database in memory is not shared by workers and outlives none of them; "
-            "expected sqlite:///FILE"
+            "a database in memory is not shared by workers and outlives none of them; expected sqlite:///FILE"
         )
     if not rest.startswith("/"):
         raise ValueError(
-            "a file on another host is not supported; expected sqlite:///relative/path or "
-            "sqlite:////absolute/path"
+            "a file on another host is not supported; expected sqlite:///relative/path or sqlite:////absolute/path"
         )
     if "?" in rest or "\0" in rest:
         raise ValueError("parameters are not supported; expected sqlite:///FILE")
@@ -276,8 +274,7 @@ def _schema_version(connection: sqlite3.Connection, path: str) -> int:
     version: int = connection.execute("PRAGMA user_version").fetchone()[0]
     if version not in (0, SCHEMA_VERSION):
         raise StoreError(
-            f"{path}: has schema version {version}, but this highperf reads version "
-            f"{SCHEMA_VERSION}; {ANOTHER_FILE}"
+            f"{path}: has schema version {version}, but this highperf reads version {SCHEMA_VERSION}; {ANOTHER_FILE}"
         )
     if version == 0 and connection.execute("SELECT 1 FROM sqlite_master").fetchone():
         raise StoreError(f"{path}: holds the tables of another application; {ANOTHER_FILE}")
@@ -298,10 +295,7 @@ def _use_wal(connection: sqlite3.Connection, path: str, timeout_s: float) -> Non
         else:
             break
     if mode != "wal":
-        raise StoreError(
-            f"{path}: its file system cannot share memory, which a write-ahead log needs; "
-            f"{ANOTHER_FILE}"
-        )
+        raise StoreError(f"{path}: its file system cannot share memory, which a write-ahead log needs; {ANOTHER_FILE}")
 
 
 def _primary_code(error: sqlite3.Error) -> int:

@@ -57,9 +57,7 @@ def url_of(database: Path) -> str:
 
 
 @asynccontextmanager
-async def opened(
-    database: Path, *, waiting_limit: int = 1024, busy_timeout_s: float = 5.0
-) -> AsyncIterator[UserStore]:
+async def opened(database: Path, *, waiting_limit: int = 1024, busy_timeout_s: float = 5.0) -> AsyncIterator[UserStore]:
     store = UserStore(url_of(database), waiting_limit=waiting_limit, busy_timeout_s=busy_timeout_s)
     await store.open()
     try:
@@ -78,6 +76,10 @@ def write_lock(database: Path) -> Iterator[None]:
     finally:
         connection.execute("ROLLBACK")
         connection.close()
+
+
+def log_bytes(database: Path) -> int:
+    return Path(f"{database}-wal").stat().st_size
 
 
 def commits_in_log(database: Path) -> int:
@@ -181,9 +183,7 @@ def test_concurrent_creates_share_transactions(database: Path) -> None:
         async with opened(database) as store:
             before = commits_in_log(database)
             with write_lock(database):
-                creates = [
-                    asyncio.ensure_future(store.create("x", f"{n}@example.com")) for n in range(200)
-                ]
+                creates = [asyncio.ensure_future(store.create("x", f"{n}@example.com")) for n in range(200)]
                 await asyncio.sleep(0)
             users = await asyncio.gather(*creates)
             assert commits_in_log(database) - before == store.commits
@@ -246,15 +246,11 @@ def test_groups_have_the_outcome_of_creates_one_by_one(groups: list[list[str]]) 
         uvloop.run(scenario(Path(directory) / "users.db"))
 
 
-def test_commits_are_synchronous_and_logged_ahead(
-    database: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_commits_are_synchronous_and_logged_ahead(database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     connections: list[sqlite3.Connection] = []
 
     def connect(path: str, busy_timeout_s: float) -> sqlite3.Connection:
-        connection = sqlite3.connect(
-            path, timeout=busy_timeout_s, isolation_level=None, check_same_thread=False
-        )
+        connection = sqlite3.connect(path, timeout=busy_timeout_s, isolation_level=None, check_same_thread=False)
         connections.append(connection)
         return connection
 
@@ -280,7 +276,7 @@ def test_reads_hold_no_snapshot_that_would_keep_the_log_growing(database: Path) 
             busy, _, _ = other.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
             other.close()
             assert busy == 0
-            assert os.path.getsize(f"{database}-wal") == 0
+            assert log_bytes(database) == 0
 
     uvloop.run(scenario())
 
@@ -292,9 +288,7 @@ def test_cancelled_create_is_kept_whole_or_not_at_all(database: Path) -> None:
     async def scenario() -> None:
         async with opened(database) as store:
             with write_lock(database):
-                creates = [
-                    asyncio.ensure_future(store.create("x", f"{n}@example.com")) for n in range(20)
-                ]
+                creates = [asyncio.ensure_future(store.create("x", f"{n}@example.com")) for n in range(20)]
                 await asyncio.sleep(0)
                 for create in creates[::2]:
                     create.cancel()
@@ -304,19 +298,19 @@ def test_cancelled_create_is_kept_whole_or_not_at_all(database: Path) -> None:
             for kept in results[1::2]:
                 assert isinstance(kept, User)
                 assert store.get(kept.id) == kept
-        emails = {row[0] for row in sqlite3.connect(database).execute("SELECT email FROM users")}
-        assert {f"{n}@example.com" for n in range(1, 20, 2)} <= emails
 
     uvloop.run(scenario())
+    connection = sqlite3.connect(database)
+    emails = {row[0] for row in connection.execute("SELECT email FROM users")}
+    connection.close()
+    assert {f"{n}@example.com" for n in range(1, 20, 2)} <= emails
 
 
 def test_full_queue_refuses_and_recovers(database: Path) -> None:
     async def scenario() -> None:
         async with opened(database, waiting_limit=4) as store:
             with write_lock(database):
-                creates = [
-                    asyncio.ensure_future(store.create("x", f"{n}@example.com")) for n in range(4)
-                ]
+                creates = [asyncio.ensure_future(store.create("x", f"{n}@example.com")) for n in range(4)]
                 await asyncio.sleep(0)
                 with pytest.raises(StoreBusy, match="too many"):
                     await store.create("x", "late@example.com")
@@ -331,9 +325,7 @@ def test_close_finishes_the_creates_that_wait(database: Path) -> None:
         store = UserStore(url_of(database))
         await store.open()
         with write_lock(database):
-            creates = [
-                asyncio.ensure_future(store.create("x", f"{n}@example.com")) for n in range(20)
-            ]
+            creates = [asyncio.ensure_future(store.create("x", f"{n}@example.com")) for n in range(20)]
             await asyncio.sleep(0)
             closing = asyncio.ensure_future(store.close())
             await asyncio.sleep(0)
@@ -344,9 +336,9 @@ def test_close_finishes_the_creates_that_wait(database: Path) -> None:
         with pytest.raises(StoreClosed):
             store.get(1)
         await store.close()
-        assert not os.path.exists(f"{database}-wal")
 
     uvloop.run(scenario())
+    assert not Path(f"{database}-wal").exists()
 
 
 def test_store_that_was_not_opened_refuses(database: Path) -> None:
@@ -357,15 +349,28 @@ def test_store_that_was_not_opened_refuses(database: Path) -> None:
         with pytest.raises(StoreClosed):
             await store.create("Ada", "ada@example.com")
         await store.close()
-        assert not database.exists()
 
     uvloop.run(scenario())
+    assert not database.exists()
 
 
 # -- several processes ---------------------------------------------------------------------------
 
 
-def test_processes_open_one_new_file_together_and_share_its_users(database: Path) -> None:
+def start_worker(database: Path, who: str, count: int) -> subprocess.Popen[str]:
+    """Another process with the store open; it creates users when it is sent a line."""
+    worker = subprocess.Popen(
+        [sys.executable, "-c", CREATE_MANY, url_of(database), who, str(count)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert worker.stdout is not None
+    assert worker.stdout.readline() == "open\n"
+    return worker
+
+
+def test_processes_share_the_users_of_one_file(database: Path) -> None:
     async def scenario(known: dict[int, str]) -> None:
         async with opened(database) as store:
             for user_id, who in known.items():
@@ -373,47 +378,45 @@ def test_processes_open_one_new_file_together_and_share_its_users(database: Path
                 assert user is not None
                 assert user.name == who
 
-    workers = {
-        who: subprocess.Popen(
-            [sys.executable, "-c", CREATE_MANY, url_of(database), who, "30"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        for who in ("ada", "bob", "eve")
-    }
+    workers = {who: start_worker(database, who, 30) for who in ("ada", "bob", "eve")}
     for worker in workers.values():
-        assert worker.stdout is not None
-        assert worker.stdout.readline() == "open\n"
+        assert worker.stdin is not None
+        worker.stdin.write("go\n")
+        worker.stdin.flush()
     known: dict[int, str] = {}
-    outputs = {who: worker.communicate("go\n", timeout=30)[0] for who, worker in workers.items()}
-    for who, output in outputs.items():
-        known |= {int(line): who for line in output.splitlines()}
+    for who, worker in workers.items():
+        known |= {int(line): who for line in worker.communicate(timeout=30)[0].splitlines()}
     assert [worker.returncode for worker in workers.values()] == [0, 0, 0]
     assert sorted(known) == list(range(1, 91))
     uvloop.run(scenario(known))
 
 
 def test_user_created_by_one_process_is_read_by_another_at_once(database: Path) -> None:
-    async def scenario() -> None:
+    async def scenario(worker: subprocess.Popen[str]) -> None:
         async with opened(database) as store:
             assert store.get(1) is None
-            worker = subprocess.Popen(
-                [sys.executable, "-c", CREATE_MANY, url_of(database), "ada", "5"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                text=True,
-            )
             assert worker.stdin is not None
             assert worker.stdout is not None
-            assert worker.stdout.readline() == "open\n"
             worker.stdin.write("go\n")
             worker.stdin.flush()
             for n in range(5):
                 user_id = int(worker.stdout.readline())
                 assert store.get(user_id) == User(user_id, "ada", f"ada{n}@example.com")
-            worker.communicate(timeout=30)
-            assert worker.returncode == 0
+
+    worker = start_worker(database, "ada", 5)
+    uvloop.run(scenario(worker))
+    worker.communicate(timeout=30)
+    assert worker.returncode == 0
+
+
+def test_stores_that_open_one_new_file_together_all_open_it(database: Path) -> None:
+    async def scenario() -> None:
+        stores = [UserStore(url_of(database)) for _ in range(8)]
+        await asyncio.gather(*(store.open() for store in stores))
+        users = await asyncio.gather(*(store.create("x", f"{n}@x") for n, store in enumerate(stores)))
+        assert sorted(user.id for user in users) == list(range(1, 9))
+        for store in stores:
+            await store.close()
 
     uvloop.run(scenario())
 
@@ -460,9 +463,7 @@ def test_other_schema_version_is_refused(database: Path) -> None:
     other = sqlite3.connect(database)
     other.execute("PRAGMA user_version=7")
     other.close()
-    assert "has schema version 7, but this highperf reads version 1" in uvloop.run(
-        refusal_to_open(database)
-    )
+    assert "has schema version 7, but this highperf reads version 1" in uvloop.run(refusal_to_open(database))
 
 
 def test_schema_without_users_is_refused(database: Path) -> None:
@@ -514,9 +515,7 @@ def test_read_only_directory_is_refused(unprivileged_directory: Path) -> None:
     assert "cannot be opened: check the permissions" in message
 
 
-def test_file_system_without_a_write_ahead_log_is_refused(
-    database: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_file_system_without_a_write_ahead_log_is_refused(database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def connect(path: str, busy_timeout_s: float) -> sqlite3.Connection:
         # Locks files by files of their own, and so has no memory that processes share.
         return sqlite3.connect(f"file:{path}?vfs=unix-dotfile", uri=True, isolation_level=None)
@@ -538,9 +537,7 @@ def test_create_that_meets_a_locked_file_fails_and_the_store_lives(database: Pat
     uvloop.run(scenario())
 
 
-def test_full_disk_fails_the_create_and_the_store_lives(
-    database: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_full_disk_fails_the_create_and_the_store_lives(database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     connect = store_module._connect
 
     def connect_small(path: str, busy_timeout_s: float) -> sqlite3.Connection:
@@ -566,7 +563,7 @@ def test_write_error_fails_the_whole_group_and_the_store_lives(database: Path) -
         async with opened(database) as store:
             first = await store.create("Ada", "ada@example.com")
             soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-            resource.setrlimit(resource.RLIMIT_FSIZE, (os.path.getsize(f"{database}-wal"), hard))
+            resource.setrlimit(resource.RLIMIT_FSIZE, (log_bytes(database), hard))
             try:
                 creates = [store.create("x" * 9000, f"{n}@example.com") for n in range(5)]
                 results = await asyncio.gather(*creates, return_exceptions=True)
