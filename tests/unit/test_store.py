@@ -9,6 +9,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -409,14 +410,19 @@ def test_user_created_by_one_process_is_read_by_another_at_once(database: Path) 
     assert worker.returncode == 0
 
 
-def test_stores_that_open_one_new_file_together_all_open_it(database: Path) -> None:
+def test_open_waits_while_another_process_makes_the_file(database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    refused = threading.Event()
+    monkeypatch.setattr(store_module.time, "sleep", lambda _: refused.set())
+
     async def scenario() -> None:
-        stores = [UserStore(url_of(database)) for _ in range(8)]
-        await asyncio.gather(*(store.open() for store in stores))
-        users = await asyncio.gather(*(store.create("x", f"{n}@x") for n, store in enumerate(stores)))
-        assert sorted(user.id for user in users) == list(range(1, 9))
-        for store in stores:
-            await store.close()
+        store = UserStore(url_of(database))
+        with write_lock(database):
+            opening = asyncio.ensure_future(store.open())
+            await asyncio.sleep(0)
+            assert refused.wait(10)
+        await opening
+        assert (await store.create("Ada", "ada@example.com")).id == 1
+        await store.close()
 
     uvloop.run(scenario())
 
