@@ -1,0 +1,26 @@
+"""A plain client for single requests: what a peer answers matters here, not how fast."""
+
+import http.client
+from typing import NamedTuple
+
+from bench.load.places import HOST
+
+
+class Answer(NamedTuple):
+    status: int
+    media_type: str
+    body: bytes
+
+
+def ask(port: int, method: str, path: str, body: str | None = None, timeout_s: float = 10.0) -> Answer:
+    """One request on a connection of its own; broken HTTP is an OSError, as a broken socket is."""
+    fields = {"Content-Type": "application/json"} if body else {}
+    connection = http.client.HTTPConnection(HOST, port, timeout=timeout_s)
+    try:
+        connection.request(method, path, body, fields)
+        response = connection.getresponse()
+        return Answer(response.status, response.getheader("Content-Type", ""), response.read())
+    except http.client.HTTPException as error:
+        raise OSError(f"bad HTTP: {error!r}") from error
+    finally:
+        connection.close()

@@ -1,0 +1,191 @@
+"""The servers: a name, a start command, and what each is asked to serve.
+
+Every peer listens on 127.0.0.1 and is ready once GET /healthz answers 200. A command is split at
+spaces; then, in its parts and in env, {port}, {static}, {apps}, {work}, {run}, {python} and {venv}
+are filled in: {python} runs this benchmark, {venv} is the peer's own environment.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+API = ("healthz", "healthz-pipe16", "user", "create")
+FILES = ("static-1k", "static-64k", "static-8m")
+CONNECTIONS = ("idle", "crowd")
+ALL = API + FILES + CONNECTIONS
+
+FLOOR = "floor"
+CORE = (FLOOR, "go-fasthttp", "go-nethttp", "raw-uvloop", "highperf")
+
+
+@dataclass(frozen=True)
+class Peer:
+    name: str
+    command: str
+    workloads: tuple[str, ...] = ALL
+    venv: str = ""  # folder below <work>/venv
+    env: dict[str, str] = field(default_factory=dict)
+    distributions: str = ""  # Python distributions whose versions are reported
+    version_command: str = ""
+    canned: bool = False  # fixed answers: whether it routes and validates is not checked
+    config: tuple[str, str] | None = None  # a file of apps/, and what stands for @EXTRA@ in it
+    note: str = ""
+
+
+def highperf(name: str, app: str, **more: Any) -> Peer:
+    return Peer(
+        name,
+        f"{{python}} -m highperf {app} --app-dir {{apps}} --port {{port}}"
+        " --backlog 4096 --no-access-log --log-level warning",
+        env={"IDLE_TIMEOUT": "300s"},
+        distributions="highperf uvloop orjson",
+        **more,
+    )
+
+
+def go(name: str, program: str, **more: Any) -> Peer:
+    return Peer(
+        name,
+        f"{{work}}/bin/{program} -port {{port}} -static {{static}}",
+        env={"GOMAXPROCS": "1"},
+        version_command="{work}/venv/go/bin/go version",
+        **more,
+    )
+
+
+def nginx(name: str, extra: str, **more: Any) -> Peer:
+    return Peer(
+        name,
+        f"nginx -p {{run}} -c {{run}}/{name}.conf",
+        version_command="nginx -v",
+        canned=True,
+        config=("nginx.conf.in", extra),
+        **more,
+    )
+
+
+def python(name: str, script: str, venv: str, distributions: str, **more: Any) -> Peer:
+    command = f"{{venv}}/bin/python {{apps}}/{script}"
+    return Peer(name, command, venv=venv, distributions=distributions, **more)
+
+
+def wsgi(server: str, name: str = "", workloads: tuple[str, ...] = API, note: str = "bare WSGI app") -> Peer:
+    script, distributions = f"wsgi_bare.py {server} {{port}} {{static}}", f"{server} orjson"
+    return python(name or server, script, server, distributions, workloads=workloads, note=note)
+
+
+def asgi(server: str, name: str) -> Peer:
+    script, distributions = f"asgi_bare.py {server} {{port}}", f"{server} orjson"
+    return python(name, script, server, distributions, workloads=API + CONNECTIONS, note="bare ASGI app")
+
+
+def uvicorn(name: str, app: str, distributions: str = "", note: str = "uvicorn", **more: Any) -> Peer:
+    return Peer(
+        name,
+        f"{{venv}}/bin/uvicorn {app} --app-dir {{apps}} --host 127.0.0.1 --port {{port}}"
+        " --loop uvloop --http httptools --workers 1 --no-access-log --log-level warning"
+        " --backlog 4096 --timeout-keep-alive 300",
+        venv="uvicorn",
+        env={"STATIC_DIR": "{static}"},
+        distributions=f"uvicorn uvloop httptools orjson {distributions}",
+        note=note,
+        **more,
+    )
+
+
+def granian(name: str, interface: str, app: str, distributions: str = "", **more: Any) -> Peer:
+    return Peer(
+        name,
+        f"{{venv}}/bin/granian --interface {interface} --host 127.0.0.1 --port {{port}}"
+        " --http 1 --no-ws --workers 1 --runtime-threads 1 --runtime-mode st --loop uvloop"
+        " --log-level warning --no-access-log --backlog 4096 --backpressure 4096"
+        f" --working-dir {{apps}} {app}",
+        venv="granian",
+        env={"PYTHONPATH": "{apps}", "STATIC_DIR": "{static}"},
+        distributions=f"granian uvloop orjson {distributions}",
+        **more,
+    )
+
+
+PEERS = (
+    Peer(
+        FLOOR,
+        "{work}/bin/floor {port} {static}",
+        canned=True,
+        note="C, epoll, canned answers: no routing, no JSON; sendfile from open descriptors",
+    ),
+    highperf(
+        "highperf",
+        "highperf_app:app",
+        workloads=API + CONNECTIONS,
+        note="this project: public API, async handlers",
+    ),
+    go("go-fasthttp", "go_fasthttp", note="route switch by hand; fasthttp.FS (caches small files)"),
+    go("go-nethttp", "go_nethttp", note="httprouter and a full middleware stack"),
+    go("go-nethttp-bare", "go_nethttp -bare", workloads=API, note="httprouter, no middleware"),
+    python(
+        "raw-uvloop",
+        "raw_uvloop.py {port} {static}",
+        "raw",
+        "uvloop httptools orjson",
+        note="hand-written Protocol on uvloop and httptools; os.sendfile",
+    ),
+    nginx(
+        "nginx", "", workloads=("healthz", "healthz-pipe16", *FILES, "idle"), note="return 200; sendfile, tcp_nopush"
+    ),
+    nginx(
+        "nginx-filecache",
+        "open_file_cache max=100 inactive=60s;",
+        workloads=FILES,
+        note="nginx with open_file_cache",
+    ),
+    wsgi("freastal", "freastal-wsgi"),
+    asgi("freastal", "freastal-asgi"),
+    wsgi("fastwsgi"),
+    wsgi("fastpysgi", "fastpysgi-wsgi"),
+    asgi("fastpysgi", "fastpysgi-asgi"),
+    wsgi("bjoern", workloads=API + FILES, note="bare WSGI app; wsgi.file_wrapper (sendfile)"),
+    python(
+        "socketify",
+        "socketify_app.py {port} {static}",
+        "socketify",
+        "socketify orjson",
+        workloads=(*API, "static-1k"),
+        note="own router and static route (which aborts the process on larger files under load)",
+    ),
+    granian(
+        "granian-rsgi",
+        "rsgi",
+        "--static-path-route /files --static-path-mount {static} granian_rsgi:app",
+        note="bare RSGI app; granian's own static files",
+    ),
+    granian("granian-starlette", "asgi", "starlette_app:app", "starlette", note="the starlette app under granian"),
+    python(
+        "robyn",
+        "robyn_app.py --processes 1 --workers 1 --disable-openapi --log-level WARNING",
+        "robyn",
+        "robyn uvloop orjson",
+        workloads=API + FILES,
+        env={"PORT": "{port}", "STATIC_DIR": "{static}", "ROBYN_DEV_MODE": "False"},
+        note="own router and directory serving",
+    ),
+    uvicorn("uvicorn-bare", "asgi_bare:app", workloads=API, note="bare ASGI app"),
+    uvicorn("blacksheep", "blacksheep_app:app", "blacksheep"),
+    uvicorn("falcon-asgi", "falcon_app:app", "falcon"),
+    uvicorn("starlette", "starlette_app:app", "starlette"),
+    uvicorn(
+        "fastapi",
+        "fastapi_app:app",
+        "fastapi starlette pydantic",
+        workloads=API,
+        note="uvicorn; pydantic models; static is starlette's, see there",
+    ),
+    python("aiohttp", "aiohttp_app.py {port} {static}", "aiohttp", "aiohttp uvloop orjson", note="on uvloop"),
+    python(
+        "sanic",
+        "sanic_app.py {port} {static}",
+        "sanic",
+        "sanic uvloop httptools orjson",
+        workloads=API + FILES,
+        note="single_process",
+    ),
+)

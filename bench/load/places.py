@@ -1,0 +1,22 @@
+"""Where things lie. Everything that is installed or written lies outside the repository,
+except the results."""
+
+import os
+import tempfile
+from pathlib import Path
+
+HOST = "127.0.0.1"
+
+LOAD = Path(__file__).resolve().parent
+APPS = LOAD / "apps"
+LUA = LOAD / "lua"
+RESULTS = LOAD.parent / "results"
+
+TEMP = Path(tempfile.gettempdir())
+WORK = Path(os.environ.get("HIGHPERF_PEERS", TEMP / "highperf-peers"))
+STATIC = WORK / "static"
+RUN = WORK / "run"
+LOG = WORK / "log"
+
+# flock(1) takes the same lock, so that shell benchmarks can wait for their turn as well.
+LOCK = Path(os.environ.get("BENCH_LOCK", TEMP / "bench.lock"))

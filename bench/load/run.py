@@ -1,0 +1,198 @@
+"""Whole servers under the same load, one process on one CPU, wrk on another: see README.md."""
+
+import argparse
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from bench.load import machine, peers, tables, wrk
+from bench.load.connections import measure_crowd, measure_idle, raise_descriptor_limit
+from bench.load.peers import Peer
+from bench.load.places import LOG, RESULTS, RUN
+from bench.load.results import Entry, Record, Results
+from bench.load.sampling import Sample, Settings, measure_load
+from bench.load.server import NotMeasured, Server, fill, fill_all
+from bench.load.workloads import WORKLOADS, Workload, check
+
+MEASURE: dict[str, Callable[[Server, Workload, Settings], Sample]] = {
+    "load": measure_load,
+    "idle": measure_idle,
+    "crowd": measure_crowd,
+}
+GROUPS = {
+    "all": tuple(peer.name for peer in peers.PEERS),
+    "core": peers.CORE,
+    "api": peers.API,
+    "files": peers.FILES,
+    "connections": peers.CONNECTIONS,
+}
+QUICK = {
+    "peers": "floor,go-fasthttp,highperf",
+    "workloads": "healthz,healthz-pipe16,user",
+    "seconds": 2,
+}
+ORDER_STEP = 7
+
+
+class Run:
+    """Interleaved rounds: under each workload all peers follow each other, every round in
+    another order, each time as a new process."""
+
+    def __init__(self, results: Results, settings: Settings, turn: machine.Turn) -> None:
+        self.results = results
+        self.settings = settings
+        self.turn = turn
+
+    def round(self, number: int, chosen: list[Peer], workloads: list[Workload]) -> None:
+        shift = number * ORDER_STEP % len(chosen)
+        for workload in workloads:
+            for peer in chosen[shift:] + chosen[:shift]:
+                if workload.name in peer.workloads:
+                    self.turn.take()
+                    self.sample(number, peer, workload)
+
+    def sample(self, number: int, peer: Peer, workload: Workload) -> None:
+        entry = self.results.peers.setdefault(peer.name, Entry(peer.note, version(peer)))
+        try:
+            with Server(peer, self.settings.server_cpu) as server:
+                if wrong := check(workload, peer, server.port):
+                    raise NotMeasured(wrong)
+                sample = MEASURE[workload.kind](server, workload, self.settings)
+        except (NotMeasured, OSError) as error:
+            entry.not_measured[workload.name] = str(error)
+            print(f"  {peer.name:18} {workload.name:14} NOT MEASURED: {error}", flush=True)
+            return
+        record = entry.records.setdefault(workload.name, Record())
+        record.add(number, sample)
+        print(tables.progress(peer.name, workload, record), flush=True)
+
+
+VERSIONS = """
+import sys, importlib.metadata
+have = {found.metadata["Name"].lower(): found.version for found in importlib.metadata.distributions()}
+print(*(f"{name}=={have[name]}" for name in sys.argv[1:] if name in have))
+"""
+
+
+def version(peer: Peer) -> str:
+    if peer.version_command:
+        command = fill_all(peer, peer.version_command)
+    elif peer.distributions:
+        interpreter = sys.executable if not peer.venv else fill(peer, "{venv}/bin/python")
+        command = [interpreter, "-c", VERSIONS, *peer.distributions.split()]
+    else:
+        return ""
+    try:
+        done = subprocess.run(command, capture_output=True, text=True)
+    except OSError:
+        return "not installed"
+    return (done.stdout + done.stderr).strip().partition("\n")[0]
+
+
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m bench.load",
+        description=__doc__,
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    add = parser.add_argument
+    add("--quick", action="store_true", help=f"about two minutes: {QUICK}")
+    add("--peers", default="all", help="names and groups (all, core), separated by commas")
+    add("--workloads", default="all", help="names and groups (all, api, files, connections)")
+    add("--rounds", type=int, default=3)
+    add("--seconds", type=int, default=5, help="of load per sample")
+    add("--warmup", type=int, default=1, help="seconds of load before that")
+    add("--connections", type=int, default=64, help="keep-alive connections of the load")
+    add("--idle-connections", type=int, default=2000)
+    add("--crowd", type=int, default=10_000, help="connections served at once")
+    add("--server-cpu", type=int, default=0)
+    add("--client-cpu", type=int, default=1)
+    add("--max-other", type=float, default=5, help="CPU %% that other processes may use")
+    add("--retries", type=int, default=2, help="times a disturbed sample is taken again")
+    add("--patience", type=float, default=10, help="seconds to wait for a quiet machine")
+    add("--hold", type=float, default=240, help="seconds to keep the lock before offering it")
+    add("--add", action="append", default=[], metavar="NAME=COMMAND", help="one more peer")
+    add("--out", type=Path, help="file of results (default: bench/results/<date>-<machine>.json)")
+    add("--append", action="store_true", help="add rounds to those in the file")
+    add("--table", action="store_true", help="only print the tables of the file")
+    add("--list", action="store_true", help="list the peers and stop")
+    if parser.parse_known_args(arguments)[0].quick:
+        parser.set_defaults(**QUICK)
+    options = parser.parse_args(arguments)
+    if options.out is None:
+        options.out = RESULTS / f"{time.strftime('%Y-%m-%d')}-{machine.nickname()}.json"
+    return options
+
+
+def known_peers(added: list[str]) -> dict[str, Peer]:
+    known = {peer.name: peer for peer in peers.PEERS}
+    for spec in added:
+        name, _, command = spec.partition("=")
+        known[name] = Peer(name, command)
+    return known
+
+
+def choose(names: str, known: dict[str, Peer] | dict[str, Workload]) -> list[str]:
+    """Names and groups, in the order given; a name that nobody knows ends the run."""
+    chosen: dict[str, None] = {}
+    for name in names.split(","):
+        group = GROUPS.get(name, (name,))
+        chosen.update(dict.fromkeys(tuple(known) if name == "all" else group))
+    for name in chosen:
+        if name not in known:
+            sys.exit(f"bench.load: {name}: no such peer or workload; there are {', '.join(known)}")
+    return list(chosen)
+
+
+def settings_of(options: argparse.Namespace) -> Settings:
+    return Settings(
+        seconds=options.seconds,
+        warmup=options.warmup,
+        connections=options.connections,
+        server_cpu=options.server_cpu,
+        client_cpu=options.client_cpu,
+        idle_connections=options.idle_connections,
+        crowd=options.crowd,
+        max_other_pct=options.max_other,
+        retries=options.retries,
+        patience_s=options.patience,
+    )
+
+
+def measure(options: argparse.Namespace, known: dict[str, Peer]) -> None:
+    chosen = [known[name] for name in choose(options.peers, known)]
+    workloads = [WORKLOADS[name] for name in choose(options.workloads, WORKLOADS)]
+    settings = settings_of(options)
+    results = Results(machine.describe(settings.server_cpu), asdict(settings))
+    if options.append and options.out.exists():
+        results = Results.load(options.out)
+    first = results.last_round() + 1
+    raise_descriptor_limit()
+    for folder in (RUN, LOG):
+        folder.mkdir(parents=True, exist_ok=True)
+    turn = machine.Turn(options.hold)
+    run = Run(results, settings, turn)
+    for number in range(first, first + options.rounds):
+        print(f"round {number} of {first + options.rounds - 1}", flush=True)
+        run.round(number, chosen, workloads)
+        results.save(options.out)
+    turn.give_back()
+    print(tables.render(results))
+    print(f"\nsaved: {options.out}")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    options = parse(arguments)
+    known = known_peers(options.add)
+    if options.list:
+        for peer in known.values():
+            print(f"{peer.name:18} {','.join(peer.workloads):78} {peer.note}")
+    elif options.table:
+        print(tables.render(Results.load(options.out)))
+    elif not wrk.installed():
+        sys.exit("bench.load: wrk is not installed; bench/load/setup.sh core installs it")
+    else:
+        measure(options, known)

@@ -1,0 +1,146 @@
+"""Starts a server on one CPU, waits until it answers, and ends it: nothing stays behind."""
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from bench.load import client, procfs
+from bench.load.peers import Peer
+from bench.load.places import APPS, HOST, LOG, RUN, STATIC, WORK
+
+START_S = 30.0
+STOP_S = 3.0
+SETTLE_S = 0.3
+POLL_S = 0.02
+
+
+class NotMeasured(Exception):
+    """This peer or workload has no figure; the message says why."""
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def pinned(cpu: int, command: list[str]) -> list[str]:
+    """The command on one CPU and, where that is allowed, ahead of whatever else the machine does."""
+    return ["nice", "-n", "-15", "taskset", "-c", str(cpu), *command]
+
+
+def fill(peer: Peer, text: str, port: int = 0) -> str:
+    return text.format(
+        port=port,
+        static=STATIC,
+        apps=APPS,
+        work=WORK,
+        run=RUN,
+        python=sys.executable,
+        venv=WORK / "venv" / peer.venv,
+    )
+
+
+def fill_all(peer: Peer, command: str, port: int = 0) -> list[str]:
+    return [fill(peer, part, port) for part in command.split()]
+
+
+def why_missing(peer: Peer) -> str:
+    """'' when the peer can be started, else what is not there."""
+    program = fill_all(peer, peer.command)[0]
+    return "" if shutil.which(program) else f"{Path(program).name} is not installed (setup.sh)"
+
+
+class Server:
+    """One running peer."""
+
+    def __init__(self, peer: Peer, cpu: int) -> None:
+        if missing := why_missing(peer):
+            raise NotMeasured(missing)
+        self.peer = peer
+        self.port = free_port()
+        self.log = LOG / f"{peer.name}.log"
+        self._write_config()
+        self.process = self._start(cpu)
+        self.pids = [self.process.pid]
+        try:
+            self._wait_until_ready()
+        except BaseException:
+            self.stop()
+            raise
+        time.sleep(SETTLE_S)
+        self.refresh()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def refresh(self) -> None:
+        """Looks again which processes belong to the server."""
+        self.pids = procfs.tree(self.process.pid)
+
+    def cpu(self) -> procfs.Cpu:
+        return procfs.cpu_of(self.pids)
+
+    def rss(self) -> int:
+        return procfs.rss_of(self.pids)
+
+    def stop(self) -> None:
+        if self.process.poll() is None:
+            self.refresh()
+        self.process.terminate()
+        self._wait()
+        for pid in self.pids:  # what did not obey, and belongs to the session that was started here
+            with contextlib.suppress(OSError):
+                if os.getsid(pid) == self.process.pid:
+                    os.kill(pid, signal.SIGKILL)
+        self._wait()
+
+    def _write_config(self) -> None:
+        if self.peer.config:
+            source, extra = self.peer.config
+            text = (APPS / source).read_text().replace("@EXTRA@", extra)
+            for name, value in (("@PORT@", self.port), ("@STATIC@", STATIC), ("@RUN@", RUN)):
+                text = text.replace(name, str(value))
+            (RUN / f"{self.peer.name}.conf").write_text(text)
+
+    def _start(self, cpu: int) -> "subprocess.Popen[bytes]":
+        command = fill_all(self.peer, self.peer.command, self.port)
+        own = {name: fill(self.peer, value, self.port) for name, value in self.peer.env.items()}
+        with self.log.open("ab") as log:
+            return subprocess.Popen(
+                pinned(cpu, command),
+                env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1", **own},
+                cwd=RUN,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+
+    def _wait_until_ready(self) -> None:
+        deadline = time.monotonic() + START_S
+        while time.monotonic() < deadline and self.process.poll() is None:
+            with contextlib.suppress(OSError):
+                if client.ask(self.port, "GET", "/healthz", timeout_s=2).status == 200:
+                    return
+            time.sleep(POLL_S)
+        said = self.log.read_text(errors="replace").strip().rpartition("\n")[2]
+        raise NotMeasured(f"did not become ready: {said or 'it said nothing'} (see {self.log})")
+
+    def _wait(self) -> None:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(STOP_S)

@@ -1,0 +1,120 @@
+"""What is asked of a server, and whether its answers are right: a wrong answer is not measured."""
+
+import json
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from bench.load.client import ask
+from bench.load.peers import Peer
+from bench.load.places import HOST, STATIC
+
+# Says what is wrong with the answers, '' when nothing is.
+Check = Callable[[Peer, int], str]
+
+USER = {"name": "Ada", "email": "ada@example.com"}
+INVALID_USERS = (
+    '{"name":"","email":"a@b.c"}',
+    '{"name":"Ada","email":5}',
+    '{"name":"Ada"}',
+    '{"name":',
+)
+DEPTH = 16
+
+
+@dataclass(frozen=True)
+class Workload:
+    name: str
+    check: Check
+    kind: str = "load"  # or "idle", "crowd": see bench.load.connections
+    path: str = "/healthz"
+    scripts: tuple[str, ...] = ()  # wrk scripts besides report.lua
+    file_bytes: int = 0  # size of the file that is fetched
+    cut_off: bool = False  # so large that many transfers end half-way with the load
+    latency: bool = True  # wrk corrects its percentiles as if a pipelined batch were late answers
+    goal: float = 0.0  # the project's own: at most this many times the floor's CPU time
+
+
+def check(workload: Workload, peer: Peer, port: int) -> str:
+    try:
+        return workload.check(peer, port)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        return f"{type(error).__name__}: {error}"
+
+
+def check_health(peer: Peer, port: int) -> str:
+    answer = ask(port, "GET", "/healthz")
+    right = (answer.status, answer.body) == (200, b"ok") and answer.media_type.startswith("text/plain")
+    return "" if right else f"answered {answer}"
+
+
+def check_pipeline(peer: Peer, port: int) -> str:
+    got = b""
+    with socket.create_connection((HOST, port), timeout=3) as connection:
+        connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n" * DEPTH)
+        while got.count(b"\r\n\r\nok") < DEPTH and (data := connection.recv(65536)):
+            got += data
+    answers = got.count(b"HTTP/1.1 200"), got.count(b"\r\n\r\nok")
+    return "" if answers == (DEPTH, DEPTH) else f"{DEPTH} pipelined requests got {answers} answers"
+
+
+def check_user(peer: Peer, port: int) -> str:
+    for number in ("42",) if peer.canned else ("42", "7"):
+        answer = ask(port, "GET", f"/users/{number}")
+        wanted = {"id": number, "name": f"User {number}", "email": f"user{number}@example.com"}
+        if answer.status != 200 or "json" not in answer.media_type or json.loads(answer.body) != wanted:
+            return f"answered {answer}"
+    return ""
+
+
+def check_create(peer: Peer, port: int) -> str:
+    answer = ask(port, "POST", "/users", json.dumps(USER))
+    user = json.loads(answer.body)
+    number = user.pop("id", None)
+    if answer.status != 201 or "json" not in answer.media_type or user != USER:
+        return f"answered {answer}"
+    if not isinstance(number, str) or not number:
+        return f"the new user's id is {number!r}"
+    for body in () if peer.canned else INVALID_USERS:
+        status = ask(port, "POST", "/users", body).status
+        if not 400 <= status < 500:
+            return f"invalid body {body} answered {status}"
+    return ""
+
+
+def check_file(name: str) -> Check:
+    def check_content(peer: Peer, port: int) -> str:
+        answer = ask(port, "GET", f"/files/{name}")
+        if answer.status != 200 or answer.body != (STATIC / name).read_bytes():
+            return f"answered {answer.status}, {len(answer.body)} octets, or other content"
+        if not peer.canned and (status := ask(port, "GET", "/files/none.bin").status) != 404:
+            return f"missing file answered {status}"
+        return ""
+
+    return check_content
+
+
+def file(name: str, size: int, cut_off: bool = False) -> Workload:
+    return Workload(
+        f"static-{name}",
+        check_file(f"{name}.bin"),
+        path=f"/files/{name}.bin",
+        file_bytes=size,
+        cut_off=cut_off,
+    )
+
+
+WORKLOADS = {
+    workload.name: workload
+    for workload in (
+        Workload("healthz", check_health, goal=1.20),
+        Workload("healthz-pipe16", check_pipeline, scripts=("pipeline16.lua",), latency=False, goal=2.5),
+        Workload("user", check_user, path="/users/42", goal=1.30),
+        Workload("create", check_create, path="/users", scripts=("post.lua",)),
+        file("1k", 1 << 10),
+        file("64k", 1 << 16),
+        file("8m", 8 << 20, cut_off=True),
+        Workload("idle", check_health, kind="idle"),
+        Workload("crowd", check_user, kind="crowd", path="/users/42"),
+    )
+}

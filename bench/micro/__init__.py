@@ -1,0 +1,1 @@
+"""Parts of the server in process, under pytest-benchmark: see README.md."""

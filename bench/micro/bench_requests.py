@@ -1,0 +1,143 @@
+"""The whole way of a request, from its octets to its answer's, without a socket.
+
+Parsing, routing, the handler, JSON and the answer's head are all in the figures. `against` is the
+service that this project replaces, as measured by itself: its handlers alone, without parsing.
+"""
+
+import asyncio
+from collections.abc import Callable
+from itertools import repeat
+from typing import Any
+
+import orjson
+import pytest
+import uvloop
+from highperf.config import Settings
+from highperf.core.cycle import Route
+from highperf.core.request import Request
+from highperf.core.worker import Worker
+from highperf.wire.buffers import BufferPool
+from highperf.wire.response import Response
+from highperf.wire.router import Router
+
+from bench.micro.null_transport import NullTransport, answer_of, feeding_loop
+
+HOST = b"Host: 127.0.0.1:8080\r\n"
+HEALTH = b"GET /healthz HTTP/1.1\r\n" + HOST + b"\r\n"
+GET_USER = b"GET /users/42 HTTP/1.1\r\n" + HOST + b"\r\n"
+BODY = b'{"name":"Ada","email":"ada@example.com"}'
+POST_USER = (
+    b"POST /users HTTP/1.1\r\n" + HOST + b"Content-Type: application/json\r\n"
+    b"Content-Length: %d\r\n\r\n%b" % (len(BODY), BODY)
+)
+BROWSER = (
+    b"GET /users/42?from=menu HTTP/1.1\r\n" + HOST + b"Connection: keep-alive\r\n"
+    b"User-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0\r\n"
+    b"Accept: text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8\r\n"
+    b"Accept-Language: en-US,en;q=0.5\r\nAccept-Encoding: gzip, deflate, br, zstd\r\n"
+    b"Referer: http://127.0.0.1:8080/menu\r\nCookie: session=0123456789abcdef; theme=dark\r\n"
+    b"Sec-Fetch-Dest: document\r\nSec-Fetch-Mode: navigate\r\n\r\n"
+)
+USER = {"id": "42", "name": "User 42", "email": "user42@example.com"}
+DEPTH = 16
+
+
+async def get_user(request: Request) -> dict[str, str]:
+    uid = request.params["id"]
+    return {"id": uid, "name": f"User {uid}", "email": f"user{uid}@example.com"}
+
+
+async def create_user(request: Request) -> Response:
+    user = await request.json()
+    return Response.json({"id": "1", "name": user["name"], "email": user["email"]}, status=201)
+
+
+@pytest.fixture
+def loop() -> Any:
+    loop = uvloop.new_event_loop()
+    yield loop
+    loop.close()
+
+
+@pytest.fixture
+def worker(loop: asyncio.AbstractEventLoop) -> Worker:
+    router = Router()
+    router.add("GET", "/healthz", Route("/healthz", None, answers="health"))
+    router.add("GET", "/users/:id", Route("/users/:id", get_user))
+    router.add("POST", "/users", Route("/users", create_user))
+    return Worker(router, Settings(), loop)
+
+
+@pytest.fixture
+def requests(loop: asyncio.AbstractEventLoop, worker: Worker) -> Callable[..., Callable[[int], None]]:
+    """Makes a loop that sends one request over and over, inside a callback of the event loop."""
+
+    def make(request: bytes, status: int, body: bytes) -> Callable[[int], None]:
+        answer = answer_of(worker.connection, request)
+        assert answer.startswith(b"HTTP/1.1 %d " % status), answer
+        assert answer.endswith(b"\r\n\r\n" + body), answer
+        protocol = worker.connection()
+        protocol.connection_made(NullTransport())
+        send = feeding_loop(protocol, request)
+
+        def run(calls: int) -> None:
+            loop.call_soon(lambda: (send(calls), loop.stop()))
+            loop.run_forever()
+
+        return run
+
+    return make
+
+
+def bench_the_feeding_alone(tight: Any) -> None:
+    """What of the figures below belongs to the harness."""
+
+    class Nothing:
+        get_buffer = staticmethod(id)
+        buffer_updated = staticmethod(id)
+
+    get_buffer, buffer_updated = Nothing.get_buffer, Nothing.buffer_updated
+
+    def loop(calls: int) -> None:
+        for _ in repeat(None, calls):
+            get_buffer(-1)
+            buffer_updated(80)
+
+    tight(loop)
+
+
+def bench_healthz(tight: Any, requests: Any) -> None:
+    tight(requests(HEALTH, 200, b"ok"), goal_ns=500, against={"seed": 800})
+
+
+def bench_healthz_pipelined_16(tight: Any, requests: Any) -> None:
+    """Per request, of 16 in one read."""
+    run = requests(HEALTH * DEPTH, 200, b"ok")
+    tight(lambda calls: run(calls // DEPTH))
+
+
+def bench_get_user(tight: Any, requests: Any) -> None:
+    tight(requests(GET_USER, 200, orjson.dumps(USER)), goal_ns=1000, against={"seed": 2400})
+
+
+def bench_get_user_from_a_browser(tight: Any, requests: Any) -> None:
+    tight(requests(BROWSER, 200, orjson.dumps(USER)))
+
+
+def bench_post_user(tight: Any, requests: Any) -> None:
+    answer = {"id": "1", "name": "Ada", "email": "ada@example.com"}
+    tight(requests(POST_USER, 201, orjson.dumps(answer)))
+
+
+def bench_json_into_a_pooled_buffer(tight: Any) -> None:
+    pool = BufferPool()
+    acquire, release, dumps = pool.acquire, pool.release, orjson.dumps
+
+    def loop(calls: int) -> None:
+        for _ in repeat(None, calls):
+            buffer = acquire()
+            buffer.write(dumps(USER))
+            release(buffer)
+
+    tight(loop, goal_ns=250, against={"seed": 1600})
+    assert (pool.misses, pool.in_use) == (1, 0)
