@@ -1,13 +1,13 @@
 """Drives wrk, pinned to a CPU of its own, and reads the one line that report.lua prints."""
 
 import json
-import os
+import resource
 import shutil
 import subprocess
 from dataclasses import dataclass
 
 from bench.load.places import HOST, LUA, RUN
-from bench.load.server import NotMeasured, pinned
+from bench.load.server import NotMeasured, start
 from bench.load.workloads import Workload
 
 REPORT = "RESULT "
@@ -51,18 +51,18 @@ def drive(port: int, workload: Workload, seconds: float, connections: int, cpu: 
     parts = (*workload.scripts, "report.lua")
     script.write_text("\n".join((LUA / part).read_text() for part in parts))
     flags = f"-t1 -c{connections} -d{seconds:.0f}s --timeout {REQUEST_TIMEOUT_S}s --latency".split()
-    process = subprocess.Popen(
-        pinned(cpu, ["wrk", *flags, "-s", str(script), f"http://{HOST}:{port}{workload.path}"]),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    assert process.stdout is not None
-    output = process.stdout.read()
-    _, status, usage = os.wait4(process.pid, 0)  # wait() would not tell the CPU time
-    process.returncode = os.waitstatus_to_exitcode(status)
+    command = ["wrk", *flags, "-s", str(script), f"http://{HOST}:{port}{workload.path}"]
+    before = _cpu_of_ended_children()
+    process = start(command, cpu, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    output, _ = process.communicate()
+    client_cpu_s = _cpu_of_ended_children() - before
     for line in output.splitlines():
         if line.startswith(REPORT):
             numbers = json.loads(line.removeprefix(REPORT))
-            return Report(**numbers, client_cpu_s=usage.ru_utime + usage.ru_stime)
+            return Report(**numbers, client_cpu_s=client_cpu_s)
     raise NotMeasured(f"wrk failed: {output[-300:]}")
+
+
+def _cpu_of_ended_children() -> float:
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
