@@ -86,7 +86,7 @@ def version(peer: Peer) -> str:
     else:
         return ""
     try:
-        done = subprocess.run(command, capture_output=True, text=True)
+        done = subprocess.run(command, check=False, capture_output=True, text=True)
     except OSError:
         return "not installed"
     return (done.stdout + done.stderr).strip().partition("\n")[0]

@@ -42,7 +42,7 @@ def installed() -> bool:
 
 
 def version() -> str:
-    output = subprocess.run(["wrk", "-v"], capture_output=True, text=True).stdout
+    output = subprocess.run(["wrk", "-v"], check=False, capture_output=True, text=True).stdout
     return output.split("Copyright")[0].strip()
 
 
