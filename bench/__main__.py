@@ -1,15 +1,21 @@
-"""python -m bench [micro|startup|load [OPTIONS]]; without a part, all of them, in a few minutes."""
+"""python -m bench [micro|store|startup|load [OPTIONS]]; without a part, all of them, in a few minutes."""
 
 import subprocess
 import sys
 
 from bench.load import peers, server, wrk
 
-PARTS = {"micro": (), "startup": (), "load": ("--quick",)}
+# Part -> its module, and the options that it gets when all parts run.
+PARTS = {
+    "micro": ("bench.micro",),
+    "store": ("bench.micro.bench_store",),
+    "startup": ("bench.startup",),
+    "load": ("bench.load", "--quick"),
+}
 
 
-def run(part: str, options: tuple[str, ...]) -> int:
-    return subprocess.run([sys.executable, "-m", f"bench.{part}", *options], check=False).returncode
+def run(module: str, *options: str) -> int:
+    return subprocess.run([sys.executable, "-m", module, *options], check=False).returncode
 
 
 def load_is_possible() -> bool:
@@ -19,12 +25,12 @@ def load_is_possible() -> bool:
 
 def run_all() -> int:
     status = 0
-    for part, options in PARTS.items():
+    for part, command in PARTS.items():
         print(f"\n## {part}\n", flush=True)
         if part == "load" and not load_is_possible():
             print("wrk and the peers are not installed: bench/load/setup.sh core does that")
         else:
-            status = run(part, options) or status
+            status = run(*command) or status
     return status
 
 
@@ -35,7 +41,7 @@ def main() -> int:
     if part not in PARTS:
         print(f"usage: {__doc__}", file=sys.stderr)
         return 2
-    return run(part, tuple(options))
+    return run(PARTS[part][0], *options)
 
 
 if __name__ == "__main__":
