@@ -8,4 +8,5 @@ import pytest
 HERE = Path(__file__).resolve().parent
 
 if __name__ == "__main__":
-    sys.exit(pytest.main(["-c", str(HERE / "pytest.ini"), str(HERE), *sys.argv[1:]]))
+    options = ["-c", str(HERE / "pytest.ini"), "--rootdir", str(HERE.parent.parent), str(HERE)]
+    sys.exit(pytest.main([*options, *sys.argv[1:]]))

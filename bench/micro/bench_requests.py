@@ -5,7 +5,7 @@ service that this project replaces, as measured by itself: its handlers alone, w
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import repeat
 from typing import Any
 
@@ -20,7 +20,7 @@ from highperf.wire.buffers import BufferPool
 from highperf.wire.response import Response
 from highperf.wire.router import Router
 
-from bench.micro.null_transport import NullTransport, answer_of, feeding_loop
+from bench.micro.null_transport import NullTransport, exchange, feeding_loop
 
 HOST = b"Host: 127.0.0.1:8080\r\n"
 HEALTH = b"GET /healthz HTTP/1.1\r\n" + HOST + b"\r\n"
@@ -39,7 +39,6 @@ BROWSER = (
     b"Sec-Fetch-Dest: document\r\nSec-Fetch-Mode: navigate\r\n\r\n"
 )
 USER = {"id": "42", "name": "User 42", "email": "user42@example.com"}
-DEPTH = 16
 
 
 async def get_user(request: Request) -> dict[str, str]:
@@ -53,7 +52,7 @@ async def create_user(request: Request) -> Response:
 
 
 @pytest.fixture
-def loop() -> Any:
+def loop() -> Iterator[asyncio.AbstractEventLoop]:
     loop = uvloop.new_event_loop()
     yield loop
     loop.close()
@@ -68,25 +67,44 @@ def worker(loop: asyncio.AbstractEventLoop) -> Worker:
     return Worker(router, Settings(), loop)
 
 
+class Client:
+    """Sends one request over and over on one connection, inside a callback of the event loop."""
+
+    def __init__(self, worker: Worker, request: bytes, answer: tuple[int, bytes], depth: int) -> None:
+        self.loop = worker.loop
+        self.request, self.answer, self.depth = request * depth, answer, depth
+        self.transport, self.protocol = NullTransport(), worker.connection()
+        self.protocol.connection_made(self.transport)
+        self.check()
+        self.feed = feeding_loop(self.protocol, self.request)
+
+    def check(self) -> None:
+        status, body = self.answer
+        got = exchange(self.protocol, self.transport, self.request)
+        assert got.count(b"HTTP/1.1 %d " % status) == self.depth, got
+        assert got.count(b"\r\n\r\n" + body) == self.depth, got
+
+    def run(self, calls: int) -> None:
+        self.loop.call_soon(self.in_the_loop, calls // self.depth)
+        self.loop.run_forever()
+
+    def in_the_loop(self, reads: int) -> None:
+        self.feed(reads)
+        self.loop.stop()
+
+
 @pytest.fixture
-def requests(loop: asyncio.AbstractEventLoop, worker: Worker) -> Callable[..., Callable[[int], None]]:
-    """Makes a loop that sends one request over and over, inside a callback of the event loop."""
+def send(worker: Worker, tight: Any) -> Iterator[Callable[..., None]]:
+    """Measures one kind of request; the answers must be right before and after."""
+    clients = []
 
-    def make(request: bytes, status: int, body: bytes) -> Callable[[int], None]:
-        answer = answer_of(worker.connection, request)
-        assert answer.startswith(b"HTTP/1.1 %d " % status), answer
-        assert answer.endswith(b"\r\n\r\n" + body), answer
-        protocol = worker.connection()
-        protocol.connection_made(NullTransport())
-        send = feeding_loop(protocol, request)
+    def measure(request: bytes, status: int, body: bytes, *, depth: int = 1, **figures: Any) -> None:
+        clients.append(Client(worker, request, (status, body), depth))
+        tight(clients[-1].run, **figures)
 
-        def run(calls: int) -> None:
-            loop.call_soon(lambda: (send(calls), loop.stop()))
-            loop.run_forever()
-
-        return run
-
-    return make
+    yield measure
+    for client in clients:
+        client.check()
 
 
 def bench_the_feeding_alone(tight: Any) -> None:
@@ -106,27 +124,24 @@ def bench_the_feeding_alone(tight: Any) -> None:
     tight(loop)
 
 
-def bench_healthz(tight: Any, requests: Any) -> None:
-    tight(requests(HEALTH, 200, b"ok"), goal_ns=500, against={"seed": 800})
+def bench_healthz(send: Any) -> None:
+    send(HEALTH, 200, b"ok", goal_ns=500, against={"seed": 800})
 
 
-def bench_healthz_pipelined_16(tight: Any, requests: Any) -> None:
-    """Per request, of 16 in one read."""
-    run = requests(HEALTH * DEPTH, 200, b"ok")
-    tight(lambda calls: run(calls // DEPTH))
+def bench_healthz_pipelined_16(send: Any) -> None:
+    send(HEALTH, 200, b"ok", depth=16)
 
 
-def bench_get_user(tight: Any, requests: Any) -> None:
-    tight(requests(GET_USER, 200, orjson.dumps(USER)), goal_ns=1000, against={"seed": 2400})
+def bench_get_user(send: Any) -> None:
+    send(GET_USER, 200, orjson.dumps(USER), goal_ns=1000, against={"seed": 2400})
 
 
-def bench_get_user_from_a_browser(tight: Any, requests: Any) -> None:
-    tight(requests(BROWSER, 200, orjson.dumps(USER)))
+def bench_get_user_from_a_browser(send: Any) -> None:
+    send(BROWSER, 200, orjson.dumps(USER))
 
 
-def bench_post_user(tight: Any, requests: Any) -> None:
-    answer = {"id": "1", "name": "Ada", "email": "ada@example.com"}
-    tight(requests(POST_USER, 201, orjson.dumps(answer)))
+def bench_post_user(send: Any) -> None:
+    send(POST_USER, 201, orjson.dumps({"id": "1", "name": "Ada", "email": "ada@example.com"}))
 
 
 def bench_json_into_a_pooled_buffer(tight: Any) -> None:

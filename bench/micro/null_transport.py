@@ -5,7 +5,8 @@ again for each request: what is measured is the server, not the copying that the
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from itertools import repeat
 from typing import Any
 
@@ -13,15 +14,26 @@ from typing import Any
 class NullTransport(asyncio.Transport):
     """Takes what is written and forgets it, at the price of a call."""
 
-    # A builtin that takes one object and does nothing with it: no Python frame is put on the
-    # server's account, and no written buffer is kept alive.
+    # What is called for each request is builtin: no Python frame is put on the server's account.
+    # id() takes any object and keeps none, so no written buffer stays alive; int() is 0.
     write: Any = staticmethod(id)
     writelines: Any = staticmethod(id)
+    get_write_buffer_size: Any = staticmethod(int)
 
     def __init__(self) -> None:
         super().__init__()
         self.closing = False
         self.reading = True
+
+    @contextmanager
+    def recording(self) -> Iterator[bytearray]:
+        """Keeps what is written meanwhile."""
+        written = bytearray()
+        self.write, self.writelines = written.extend, lambda parts: written.extend(b"".join(parts))
+        try:
+            yield written
+        finally:
+            del self.write, self.writelines
 
     def is_closing(self) -> bool:
         return self.closing
@@ -47,9 +59,6 @@ class NullTransport(asyncio.Transport):
     def write_eof(self) -> None:
         pass
 
-    def get_write_buffer_size(self) -> int:
-        return 0
-
     def get_write_buffer_limits(self) -> tuple[int, int]:
         return 0, 0
 
@@ -63,21 +72,6 @@ class NullTransport(asyncio.Transport):
         pass
 
 
-class RecordingTransport(NullTransport):
-    """Keeps what is written."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.written = bytearray()
-
-    def write(self, data: Any) -> None:
-        self.written += data
-
-    def writelines(self, list_of_data: Any) -> None:
-        for data in list_of_data:
-            self.written += data
-
-
 def feed(protocol: Any, octets: bytes) -> None:
     """One read of these octets, or several where the protocol's buffer is smaller."""
     while octets:
@@ -88,17 +82,15 @@ def feed(protocol: Any, octets: bytes) -> None:
         octets = octets[size:]
 
 
-def answer_of(make_protocol: Callable[[], Any], octets: bytes) -> bytes:
-    """What a new connection answers to these octets."""
-    transport, protocol = RecordingTransport(), make_protocol()
-    protocol.connection_made(transport)
-    feed(protocol, octets)
-    protocol.connection_lost(None)
-    return bytes(transport.written)
+def exchange(protocol: Any, transport: NullTransport, octets: bytes) -> bytes:
+    """What the protocol answers to these octets."""
+    with transport.recording() as written:
+        feed(protocol, octets)
+    return bytes(written)
 
 
 def feeding_loop(protocol: Any, request: bytes) -> Callable[[int], None]:
-    """A function that feeds the whole request a number of times over."""
+    """A function that feeds what lies in the read buffer, the request, a number of times over."""
     feed(protocol, request)
     get_buffer, buffer_updated, size = protocol.get_buffer, protocol.buffer_updated, len(request)
 
