@@ -36,4 +36,5 @@ cdef class BufferPool:
 
     cdef Buffer acquire_c(self, Py_ssize_t capacity)
     cdef int release_c(self, Buffer buffer) except -1
+    cdef int forget_c(self, Buffer buffer) except -1
     cdef int trim_c(self) except -1

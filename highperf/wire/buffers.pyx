@@ -7,8 +7,8 @@
 # the last call, so that a burst's memory goes back.
 #
 # A buffer knows the pool that lent it until it is released, so a pool takes back each of its
-# own once and nothing else. The pool does not know what it has lent: whoever loses a buffer
-# costs the pool a miss and in_use its truth, but no memory.
+# own once and nothing else. The pool does not know what it has lent: whoever keeps a buffer
+# for good says so by forget_c, and whoever loses one costs in_use its truth, but no memory.
 
 cimport cython
 from cpython.buffer cimport (
@@ -181,6 +181,13 @@ cdef class BufferPool:
         buffer.size = 0
         self.held_bytes += buffer.capacity
         (<list>self.spare[class_of(buffer.capacity)]).append(buffer)
+        return 0
+
+    cdef int forget_c(self, Buffer buffer) except -1:
+        # A buffer goes its own way: whoever holds it last frees it.
+        if buffer.lender is self:
+            buffer.lender = None
+            self.in_use -= 1
         return 0
 
     cdef int trim_c(self) except -1:

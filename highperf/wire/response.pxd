@@ -1,0 +1,45 @@
+# How an answer is written: octets into a Buffer. Knows no connection, no policy.
+
+from libc.stdint cimport int64_t
+from highperf.wire.buffers cimport Buffer
+
+
+cdef enum Persistence:
+    PERSIST_DEFAULT = 0         # the version's default holds: no Connection field
+    PERSIST_KEEP = 1            # Connection: keep-alive (HTTP/1.0)
+    PERSIST_CLOSE = 2           # Connection: close
+
+
+cdef enum:
+    LENGTH_NONE = -1            # neither Content-Length nor a coding: 1xx, 204, 304, or until close
+    LENGTH_CHUNKED = -2         # Transfer-Encoding: chunked
+
+
+cdef class StandingFields:
+    # Server and Date, formatted once a second.
+    cdef char text[96]
+    cdef int size
+    cdef int date_at
+    cdef long long second
+
+    cdef void refresh_c(self, long long unix_s) noexcept
+
+
+cdef class ResponseHeaders:
+    cdef list fields            # [(name: bytes, value: bytes)], validated
+
+
+cdef class Response:
+    cdef public int status
+    cdef object body_           # bytes; None when source is set
+    cdef object source          # async iterable of the body's parts, or None
+    cdef bytes content_type_    # None: no Content-Type
+    cdef ResponseHeaders headers_   # None until asked for
+
+
+cdef int write_head_c(Buffer out, StandingFields standing, int status, bytes content_type,
+                      int64_t length, ResponseHeaders headers, int persistence) except -1
+cdef int write_chunk_size_c(Buffer out, Py_ssize_t size) except -1
+cdef bytes encode_json_c(object value)
+cdef Response response_from_c(object value)
+cdef str reason_c(int status)

@@ -1,0 +1,417 @@
+# Owns the form of an answer: status line, fields, chunk sizes, the cached Date, JSON.
+# Must not know who sends it or when.
+#
+# Rules:
+# - What an application puts into a head is checked when it is put there (RFC 9110 section 5.5),
+#   so that a CR or LF fails in the handler's own line and no answer can be split.
+# - Framing is the writer's business alone: Content-Length, Transfer-Encoding and Connection are
+#   refused in application fields.
+# - Status lines are built once; the standing fields once a second; the rest is memcpy.
+
+cimport cython
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
+from libc.stdint cimport int64_t
+from libc.string cimport memcpy
+from highperf.wire.buffers cimport Buffer
+
+from http import HTTPStatus
+
+import msgspec
+import orjson
+
+cdef object dumps = orjson.dumps
+cdef object struct_type = msgspec.Struct
+cdef object encode_struct = msgspec.json.Encoder().encode
+cdef object to_builtins = msgspec.to_builtins
+
+cdef bytes JSON = b"application/json"
+cdef bytes TEXT = b"text/plain; charset=utf-8"
+cdef bytes OCTETS = b"application/octet-stream"
+
+cdef frozenset FRAMING_FIELDS = frozenset((b"content-length", b"transfer-encoding", b"connection", b"keep-alive", b"upgrade"))
+
+# RFC 9110 section 15, with the names that RFC 9110 gave 413 and 422.
+cdef dict REASONS = {status.value: status.phrase for status in HTTPStatus}
+REASONS[413] = "Content Too Large"
+REASONS[422] = "Unprocessable Content"
+cdef list STATUS_LINES = [
+    f"HTTP/1.1 {status} {REASONS.get(status, '')}\r\n".encode("ascii") if status >= 100 else b""
+    for status in range(1000)
+]
+
+# tchar of RFC 9110 section 5.6.2
+cdef bint TOKEN[256]
+for _octet in range(256):
+    TOKEN[_octet] = chr(_octet) in "!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+
+cdef tuple DAYS = (b"Mon", b"Tue", b"Wed", b"Thu", b"Fri", b"Sat", b"Sun")
+cdef tuple MONTHS = (b"Jan", b"Feb", b"Mar", b"Apr", b"May", b"Jun", b"Jul", b"Aug", b"Sep", b"Oct", b"Nov", b"Dec")
+
+
+cdef str reason_c(int status):
+    return <str>REASONS.get(status, "Unknown")
+
+
+cdef inline void two_digits(char* out, int value) noexcept nogil:
+    out[0] = 48 + value // 10
+    out[1] = 48 + value % 10
+
+
+cdef void format_date(char* out, long long unix_s) noexcept:
+    # IMF-fixdate, 29 octets (RFC 9110 section 5.6.7). The calendar is Howard Hinnant's
+    # days-to-civil algorithm: no locale, no libc state.
+    cdef long long days = unix_s // 86400
+    cdef int rest = <int>(unix_s - days * 86400)
+    cdef long long z = days + 719468
+    cdef long long era = z // 146097
+    cdef int doe = <int>(z - era * 146097)
+    cdef int yoe = (doe - doe // 1460 + doe // 36524 - doe // 146096) // 365
+    cdef int doy = doe - (365 * yoe + yoe // 4 - yoe // 100)
+    cdef int mp = (5 * doy + 2) // 153
+    cdef int day = doy - (153 * mp + 2) // 5 + 1
+    cdef int month = mp + 3 if mp < 10 else mp - 9
+    cdef int year = <int>(yoe + era * 400 + (1 if month <= 2 else 0))
+    memcpy(out, PyBytes_AS_STRING(<bytes>DAYS[(days + 3) % 7]), 3)
+    memcpy(out + 3, b", ", 2)
+    two_digits(out + 5, day)
+    out[7] = 32
+    memcpy(out + 8, PyBytes_AS_STRING(<bytes>MONTHS[month - 1]), 3)
+    out[11] = 32
+    two_digits(out + 12, year // 100)
+    two_digits(out + 14, year % 100)
+    out[16] = 32
+    two_digits(out + 17, rest // 3600)
+    out[19] = 58
+    two_digits(out + 20, rest // 60 % 60)
+    out[22] = 58
+    two_digits(out + 23, rest % 60)
+    memcpy(out + 25, b" GMT", 4)
+
+
+def http_date(long long unix_s):
+    cdef char text[29]
+    if not 0 <= unix_s < 253402300800:
+        raise ValueError(f"unix_s must lie between 1970 and 9999, not {unix_s}")
+    format_date(text, unix_s)
+    return text[:29].decode("ascii")
+
+
+@cython.final
+cdef class StandingFields:
+    def __cinit__(self, bint server_field=True):
+        self.second = -1
+        if server_field:
+            memcpy(self.text, b"Server: highperf\r\n", 18)
+            self.size = 18
+        memcpy(self.text + self.size, b"Date: ", 6)
+        self.date_at = self.size + 6
+        memcpy(self.text + self.date_at + 29, b"\r\n", 2)
+        self.size = self.date_at + 31
+        self.refresh_c(0)
+
+    cdef void refresh_c(self, long long unix_s) noexcept:
+        if unix_s != self.second:
+            self.second = unix_s
+            format_date(self.text + self.date_at, unix_s)
+
+
+# ---- fields -----------------------------------------------------------------------------------
+
+
+cdef bytes field_name(object name):
+    cdef bytes octets = name if type(name) is bytes else (<str?>name).encode("latin-1", "replace")
+    cdef const unsigned char* text = <const unsigned char*>PyBytes_AS_STRING(octets)
+    cdef Py_ssize_t index, size = PyBytes_GET_SIZE(octets)
+    for index in range(size):
+        if not TOKEN[text[index]]:
+            raise ValueError(f"{name!r} is not a field name: only letters, digits and !#$%&'*+-.^_`|~ may stand in it")
+    if size == 0:
+        raise ValueError("a field name must not be empty")
+    if octets.lower() in FRAMING_FIELDS:
+        raise ValueError(f"{name!r} is set by the server, which alone frames the answer")
+    return octets
+
+
+cdef bytes field_value(object name, object value):
+    cdef bytes octets
+    cdef const unsigned char* text
+    cdef Py_ssize_t index
+    if type(value) is bytes:
+        octets = value
+    else:
+        try:
+            octets = (<str?>value).encode("latin-1")
+        except UnicodeEncodeError:
+            raise ValueError(f"the value of {name!r} has a character outside Latin-1: percent-encode it") from None
+    text = <const unsigned char*>PyBytes_AS_STRING(octets)
+    for index in range(PyBytes_GET_SIZE(octets)):
+        if (text[index] < 32 and text[index] != 9) or text[index] == 127:
+            raise ValueError(f"the value of {name!r} has a control character, which RFC 9110 section 5.5 forbids")
+    return octets
+
+
+@cython.final
+cdef class ResponseHeaders:
+    def __cinit__(self):
+        self.fields = []
+
+    def __init__(self, fields=None):
+        if fields is not None:
+            for name, value in (fields.items() if hasattr(fields, "items") else fields):
+                self.append(name, value)
+
+    def append(self, name, value):
+        self.fields.append((field_name(name), field_value(name, value)))
+
+    def __setitem__(self, name, value):
+        cdef tuple field = (field_name(name), field_value(name, value))
+        self.discard(name)
+        self.fields.append(field)
+
+    def __getitem__(self, name):
+        value = self.get(name)
+        if value is None:
+            raise KeyError(name)
+        return value
+
+    def __delitem__(self, name):
+        if name not in self:
+            raise KeyError(name)
+        self.discard(name)
+
+    def __contains__(self, name):
+        return self.get(name) is not None
+
+    def __len__(self):
+        return len(self.fields)
+
+    def __iter__(self):
+        return iter([name for name, _ in self.items()])
+
+    def __repr__(self):
+        return f"ResponseHeaders({self.items()!r})"
+
+    def get(self, name, default=None):
+        cdef bytes wanted = (name if type(name) is bytes else name.encode("latin-1", "replace")).lower()
+        for key, value in self.fields:
+            if (<bytes>key).lower() == wanted:
+                return (<bytes>value).decode("latin-1")
+        return default
+
+    def discard(self, name):
+        cdef bytes unwanted = (name if type(name) is bytes else name.encode("latin-1", "replace")).lower()
+        self.fields = [field for field in self.fields if (<bytes>field[0]).lower() != unwanted]
+
+    def items(self):
+        return [((<bytes>name).decode("latin-1").lower(), (<bytes>value).decode("latin-1")) for name, value in self.fields]
+
+
+# ---- writing ----------------------------------------------------------------------------------
+
+
+cdef inline char* put(char* at, const char* source, Py_ssize_t size) noexcept nogil:
+    memcpy(at, source, size)
+    return at + size
+
+
+cdef inline char* put_bytes(char* at, bytes source) noexcept:
+    return put(at, PyBytes_AS_STRING(source), PyBytes_GET_SIZE(source))
+
+
+cdef inline char* put_decimal(char* at, int64_t value) noexcept nogil:
+    cdef char digits[20]
+    cdef int index = 20
+    while True:
+        index -= 1
+        digits[index] = 48 + value % 10
+        value //= 10
+        if value == 0:
+            break
+    return put(at, digits + index, 20 - index)
+
+
+cdef Py_ssize_t fields_size(list fields):
+    cdef Py_ssize_t size = 0
+    cdef tuple field
+    for field in fields:
+        size += PyBytes_GET_SIZE(<bytes>field[0]) + PyBytes_GET_SIZE(<bytes>field[1]) + 4
+    return size
+
+
+cdef int write_head_c(Buffer out, StandingFields standing, int status, bytes content_type,
+                      int64_t length, ResponseHeaders headers, int persistence) except -1:
+    cdef bytes line = <bytes>STATUS_LINES[status]
+    cdef Py_ssize_t room = PyBytes_GET_SIZE(line) + standing.size + 128
+    cdef char* at
+    cdef tuple field
+    if content_type is not None:
+        room += PyBytes_GET_SIZE(content_type)
+    if headers is not None:
+        room += fields_size(headers.fields)
+    out.reserve_c(room)
+    at = put_bytes(out.data + out.size, line)
+    at = put(at, standing.text, standing.size)
+    if content_type is not None:
+        at = put(at, b"Content-Type: ", 14)
+        at = put_bytes(at, content_type)
+        at = put(at, b"\r\n", 2)
+    if length >= 0:
+        at = put(at, b"Content-Length: ", 16)
+        at = put_decimal(at, length)
+        at = put(at, b"\r\n", 2)
+    elif length == LENGTH_CHUNKED:
+        at = put(at, b"Transfer-Encoding: chunked\r\n", 28)
+    if headers is not None:
+        for field in headers.fields:
+            at = put_bytes(at, <bytes>field[0])
+            at = put(at, b": ", 2)
+            at = put_bytes(at, <bytes>field[1])
+            at = put(at, b"\r\n", 2)
+    if persistence == PERSIST_CLOSE:
+        at = put(at, b"Connection: close\r\n", 19)
+    elif persistence == PERSIST_KEEP:
+        at = put(at, b"Connection: keep-alive\r\n", 24)
+    at = put(at, b"\r\n", 2)
+    out.size = at - out.data
+    return 0
+
+
+cdef int write_chunk_size_c(Buffer out, Py_ssize_t size) except -1:
+    cdef char digits[16]
+    cdef int index = 16
+    while True:
+        index -= 1
+        digits[index] = b"0123456789abcdef"[size & 15]
+        size >>= 4
+        if size == 0:
+            break
+    out.append_c(digits + index, 16 - index)
+    return out.append_c(b"\r\n", 2)
+
+
+# ---- values -----------------------------------------------------------------------------------
+
+
+def encode_default(value):
+    # What orjson does not know by itself: a Struct inside of a dict or list.
+    if isinstance(value, struct_type):
+        return to_builtins(value)
+    raise TypeError(f"{type(value).__name__} is not JSON serializable")
+
+
+cdef bytes encode_json_c(object value):
+    if isinstance(value, struct_type):
+        return encode_struct(value)
+    return dumps(value, encode_default)
+
+
+cdef inline Response make_response(int status, bytes body, bytes content_type):
+    cdef Response response = Response.__new__(Response)
+    response.status = status
+    response.body_ = body
+    response.content_type_ = content_type
+    return response
+
+
+cdef Response response_from_c(object value):
+    # What a handler may return besides a Response.
+    kind = type(value)
+    if kind is dict or kind is list:
+        return make_response(200, dumps(value, encode_default), JSON)
+    if kind is str:
+        return make_response(200, (<str>value).encode("utf-8"), TEXT)
+    if kind is bytes:
+        return make_response(200, value, OCTETS)
+    if value is None:
+        return make_response(204, b"", None)
+    if isinstance(value, struct_type):
+        return make_response(200, encode_struct(value), JSON)
+    if isinstance(value, (dict, list)) or hasattr(kind, "__dataclass_fields__"):
+        return make_response(200, dumps(value, encode_default), JSON)
+    raise TypeError(
+        f"a handler returned {kind.__name__}; it may return dict, list, dataclass, msgspec.Struct, str, bytes, None or Response"
+    )
+
+
+cdef int take_fields(Response response, object headers, object content_type) except -1:
+    # Content-Type has a place of its own; a field given by hand counts as one.
+    if headers is not None:
+        response.headers_ = headers if type(headers) is ResponseHeaders else ResponseHeaders(headers)
+        declared = response.headers_.get("content-type")
+        if declared is not None:
+            response.headers_.discard("content-type")
+            response.content_type = declared
+    if content_type is not None:
+        response.content_type = content_type
+    return 0
+
+
+@cython.final
+@cython.freelist(64)
+cdef class Response:
+    def __init__(self, body=b"", status=200, headers=None, content_type=None):
+        self.status = checked_status(status)
+        if body is None:
+            body = b""
+        if isinstance(body, str):
+            self.content_type_ = TEXT
+            body = (<str>body).encode("utf-8")
+        elif isinstance(body, (bytes, bytearray, memoryview)):
+            self.content_type_ = OCTETS if len(body) else None
+            body = bytes(body)
+        else:
+            raise TypeError(f"body must be str or bytes-like, not {type(body).__name__}; use Response.json for values")
+        self.body_ = body
+        take_fields(self, headers, content_type)
+
+    @staticmethod
+    def json(value, status=200, headers=None):
+        cdef Response response = make_response(checked_status(status), encode_json_c(value), JSON)
+        take_fields(response, headers, None)
+        return response
+
+    @staticmethod
+    def text(str value not None, status=200, headers=None):
+        cdef Response response = make_response(checked_status(status), value.encode("utf-8"), TEXT)
+        take_fields(response, headers, None)
+        return response
+
+    @staticmethod
+    def stream(source, status=200, headers=None, content_type="application/octet-stream"):
+        cdef Response response
+        if not hasattr(source, "__aiter__"):
+            raise TypeError(f"stream takes an async iterable of bytes or str, not {type(source).__name__}")
+        response = make_response(checked_status(status), None, None)
+        response.source = source
+        response.content_type = content_type
+        take_fields(response, headers, None)
+        return response
+
+    @property
+    def headers(self):
+        if self.headers_ is None:
+            self.headers_ = ResponseHeaders()
+        return self.headers_
+
+    @property
+    def content_type(self):
+        return None if self.content_type_ is None else self.content_type_.decode("latin-1")
+
+    @content_type.setter
+    def content_type(self, value):
+        self.content_type_ = None if value is None else field_value("Content-Type", value)
+
+    @property
+    def body(self):
+        return self.body_
+
+    def __repr__(self):
+        size = "stream" if self.source is not None else f"{len(self.body_)} bytes"
+        return f"<Response {self.status} {size}>"
+
+
+cdef int checked_status(object status) except -1:
+    cdef int value = status
+    if not 200 <= value <= 599:
+        raise ValueError(f"status must be a final status, 200 to 599, not {status}")
+    return value
