@@ -1,0 +1,35 @@
+# BodyReader: the content of one request on its way from the wire to a handler.
+
+from highperf.core.stream cimport Stream
+from highperf.core.worker cimport Worker
+from highperf.wire.buffers cimport Buffer
+
+
+cdef class BodyReader:
+    cdef Worker worker
+    cdef Stream stream          # None once the connection is gone or the answer is complete
+    cdef Buffer data            # received and not yet taken; pooled; None when there is none
+    cdef Py_ssize_t taken       # octets of data that a reader has had
+    cdef bytes whole            # what body() gave
+    cdef object waiter          # future of the one who waits for more, or None
+    cdef object error           # what readers are told instead of more octets
+    cdef long long received
+    cdef long long limit
+    cdef bint complete
+    cdef bint collecting        # body() wants all of it: no holding back below the limit
+    cdef bint streamed          # parts were handed out: the whole can be had no more
+    cdef bint held              # the stream was told to hold
+
+    # for the wire
+    cdef int feed_c(self, const char* octets, Py_ssize_t size) except -1
+    cdef int end_c(self) except -1
+    cdef int fail_c(self, object error) except -1
+    cdef int detach_c(self) except -1
+
+    cdef int wake_c(self) except -1
+    cdef object waiter_c(self)
+    cdef Py_ssize_t unread_c(self) noexcept
+    cdef bytes take_c(self, Py_ssize_t size)
+
+
+cdef BodyReader empty_body_c(Worker worker)

@@ -1,0 +1,146 @@
+# Owns the octets of a request's content between the wire, which feeds, and a handler, which
+# reads. Must not know how content is framed.
+#
+# A small body has usually arrived with its head, so reading it waits for nothing. Otherwise one
+# reader waits on one future. Back-pressure: above HIGH_WATER unread octets the stream is told to
+# hold, and to go on when a reader has emptied the buffer; a reader that collects the whole is
+# bounded by the limit instead.
+
+cimport cython
+from cpython.bytes cimport PyBytes_FromStringAndSize
+from highperf.core.stream cimport Stream
+from highperf.core.worker cimport Worker
+from highperf.wire.buffers cimport Buffer
+
+from highperf.errors import HTTPError
+
+cdef enum:
+    HIGH_WATER = 256 * 1024
+
+
+cdef BodyReader empty_body_c(Worker worker):
+    cdef BodyReader body = BodyReader.__new__(BodyReader)
+    body.worker = worker
+    body.complete = True
+    body.whole = b""
+    return body
+
+
+@cython.final
+cdef class BodyReader:
+    # ---- the wire's side ----------------------------------------------------------------------
+
+    cdef int feed_c(self, const char* octets, Py_ssize_t size) except -1:
+        if self.error is not None or size == 0:
+            return 0
+        self.received += size
+        if self.received > self.limit:
+            return self.fail_c(HTTPError(413, f"the body is larger than {self.limit} bytes"))
+        if self.data is None:
+            self.data = self.worker.pool.acquire_c(size)
+            self.taken = 0
+        self.data.append_c(octets, size)
+        if not self.collecting and not self.held and self.unread_c() > HIGH_WATER and self.stream is not None:
+            self.held = True
+            self.stream.hold_c()
+        return self.wake_c()
+
+    cdef int end_c(self) except -1:
+        self.complete = True
+        return self.wake_c()
+
+    cdef int fail_c(self, object error) except -1:
+        if not self.complete and self.error is None:
+            self.error = error
+            self.drop_data()
+            self.wake_c()
+        return 0
+
+    cdef int detach_c(self) except -1:
+        # The request is over: whatever was not read is not wanted any more.
+        self.stream = None
+        self.drop_data()
+        if not self.complete and self.error is None:
+            self.error = RuntimeError("the request is over, its body cannot be read any more")
+        return self.wake_c()
+
+    cdef int wake_c(self) except -1:
+        cdef object waiter = self.waiter
+        if waiter is not None:
+            self.waiter = None
+            if not waiter.done():
+                waiter.set_result(None)
+        return 0
+
+    def drop_data(self):
+        if self.data is not None:
+            self.worker.pool.release_c(self.data)
+            self.data = None
+
+    # ---- the reader's side --------------------------------------------------------------------
+
+    cdef Py_ssize_t unread_c(self) noexcept:
+        return 0 if self.data is None else self.data.size - self.taken
+
+    cdef bytes take_c(self, Py_ssize_t size):
+        cdef Py_ssize_t unread = self.unread_c()
+        cdef bytes part
+        if size < 0 or size > unread:
+            size = unread
+        if size == 0:
+            return b""
+        part = PyBytes_FromStringAndSize(self.data.data + self.taken, size)
+        self.taken += size
+        if self.taken == self.data.size:
+            self.drop_data()
+        return part
+
+    cdef object waiter_c(self):
+        # A future that is done when there is more to read, the end, or an error.
+        if self.waiter is not None:
+            raise RuntimeError("the body is already being read by another task")
+        self.waiter = self.worker.loop.create_future()
+        if self.stream is not None:
+            self.held = False
+            self.stream.pull_c()
+        return self.waiter
+
+    async def read_all(self):
+        if self.streamed:
+            raise RuntimeError("the body was read as a stream; its whole is gone")
+        self.collecting = True
+        while not self.complete and self.error is None:
+            await self.waiter_c()
+        if self.error is not None:
+            raise self.error
+        if self.whole is None:
+            self.whole = self.take_c(-1)
+            self.taken = 0
+        return self.whole
+
+    async def read(self, Py_ssize_t size=-1):
+        # At most size octets as soon as there are any; b"" at the end. The shape that ijson asks for.
+        cdef bytes part
+        if size == 0:
+            return b""
+        if self.whole is not None:                      # body() came first and kept it
+            part = self.whole[self.taken:] if size < 0 else self.whole[self.taken:self.taken + size]
+            self.taken += len(part)
+            return part
+        self.streamed = True
+        while self.data is None and not self.complete and self.error is None:
+            await self.waiter_c()
+        if self.error is not None:
+            raise self.error
+        part = self.take_c(size)
+        if self.held and self.data is None and self.stream is not None:
+            self.held = False
+            self.stream.pull_c()
+        return part
+
+    async def parts(self):
+        while True:
+            part = await self.read(-1)
+            if not part:
+                return
+            yield part

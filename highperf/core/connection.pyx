@@ -1,0 +1,663 @@
+# Owns one HTTP/1.1 connection: its input, its output, its timers, and when it ends.
+# Must not know handlers (cycle does) nor per-byte rules (wire does).
+#
+# Input: all connections of a worker read into one buffer, and a head is parsed where it lies.
+# Only what must survive the read is copied: a head cut in two, a request whose handler waits or
+# keeps it, and octets behind a request that is still being answered (`pending`).
+#
+# Output: answers are assembled in one pooled buffer and leave by one send(2) at the end of the
+# callback, so that pipelined answers share it. What the socket does not take goes through the
+# transport, and so does everything under TLS; send(2) never overtakes the transport's buffer.
+#
+# Rules:
+# - Requests are answered strictly in order: nothing is parsed while one is being answered.
+# - After a refusal or a close nothing more is parsed (RFC 9112 section 9.6).
+# - Every path out of a callback ends in after_c, which flushes, closes, and sets the timers.
+
+cimport cython
+from cpython.bytes cimport PyBytes_FromStringAndSize
+from cpython.memoryview cimport PyMemoryView_FromObject
+from cpython.ref cimport Py_REFCNT
+from libc.errno cimport EAGAIN, EINTR, errno
+from libc.stdint cimport int64_t
+from libc.stdlib cimport calloc, free
+from libc.string cimport memmove
+from highperf.core.body cimport BodyReader
+from highperf.core.cycle cimport (
+    ROUTE_HANDLER, Match, RequestCycle, Route, answer_directly_c, choose_route_c, find_endpoint_c, problem_c,
+    send_response_c, start_cycle_c,
+)
+from highperf.core.stream cimport LENGTH_UNKNOWN, Stream
+from highperf.core.worker cimport Worker
+from highperf.guards.deadlines cimport armed_c, disarm_c
+from highperf.wire.buffers cimport Buffer
+from highperf.wire.chunked cimport CHUNK_DATA, CHUNK_DONE, CHUNK_FAILED, ChunkDecoder, chunk_next_c
+from highperf.wire.parser cimport (
+    METHOD_CONNECT, METHOD_HEAD, PARSE_DONE, PARSE_FAILED, PARSE_NEED_MORE, Head,
+)
+from highperf.wire.parse_errors cimport error_reason_c, error_status_c
+from highperf.wire.response cimport (
+    LENGTH_CHUNKED, LENGTH_NONE, PERSIST_CLOSE, PERSIST_DEFAULT, PERSIST_KEEP, ResponseHeaders, write_chunk_size_c,
+    write_head_c,
+)
+from highperf.wire.router cimport Endpoint
+
+from highperf.errors import HTTPError
+
+cdef extern from "sys/socket.h" nogil:
+    ssize_t send(int fd, const void* octets, size_t size, int flags)
+
+cdef extern from *:
+    """
+    #ifndef MSG_NOSIGNAL
+    #define MSG_NOSIGNAL 0      /* macOS; Python ignores SIGPIPE there as everywhere */
+    #endif
+    """
+    int MSG_NOSIGNAL
+
+cdef enum TimerKind:
+    TIMER_HEAD = 1
+    TIMER_BODY
+    TIMER_IDLE
+    TIMER_LINGER
+    TIMER_HALF_CLOSE
+    TIMER_WRITE
+
+cdef enum:
+    HEAD_STEP = 4096            # how much of a read a cut head takes at a time
+    PENDING_LIMIT = 64 * 1024   # octets behind the running request; then reading stops
+    DISCARD_LIMIT = 64 * 1024   # unread content that is worth keeping the connection for
+    OUT_SIZE = 4096             # first capacity of an output buffer
+    FLUSH_SIZE = 64 * 1024      # pipelined answers leave before the buffer is larger
+    LARGE_PART = 32 * 1024      # content from here on is sent from where it lies
+
+
+@cython.final
+cdef class HttpProtocol(Stream):
+    def __cinit__(self, Worker worker not None):
+        self.worker = worker
+        self.fd = -1
+        self.persistent = True
+        self.read_timer.owner = <void*>self
+        self.write_timer.owner = <void*>self
+        self.write_timer.kind = TIMER_WRITE
+
+    def __dealloc__(self):
+        disarm_c(&self.read_timer)
+        disarm_c(&self.write_timer)
+        free(self.chunks)
+
+    # ---- asyncio.BufferedProtocol -------------------------------------------------------------
+
+    def connection_made(self, transport):
+        self.transport = transport
+        if transport.get_extra_info("sslcontext") is None:
+            socket = transport.get_extra_info("socket")
+            if socket is not None:
+                self.fd = socket.fileno()
+        self.worker.opened_c(self)
+        self.worker.touch_c()
+        self.read_timer.kind = TIMER_HEAD
+        self.worker.arm_c(self.worker.reads, &self.read_timer)
+
+    def get_buffer(self, sizehint):
+        return self.worker.read_buffer
+
+    def buffer_updated(self, Py_ssize_t size):
+        cdef const char* data = self.worker.read_data
+        cdef Py_ssize_t used
+        self.worker.touch_c()
+        if self.closing or self.transport is None:
+            return
+        if self.pending is not None:
+            self.defer_c(data, size)
+            return
+        used = self.receive_c(data, size)
+        if used < size and not self.closing:
+            self.defer_c(data + used, size - used)
+        self.after_c()
+
+    def eof_received(self):
+        # A FIN may mean "I have sent all" or "I am gone"; a running request gets a moment to
+        # finish, because the first would be wronged by less and the second costs little.
+        self.worker.touch_c()
+        self.eof = True
+        if not self.busy or self.lingering:
+            return False
+        if self.body_kind != BODY_NONE and self.body is not None:
+            self.body.fail_c(HTTPError(400, "the body ended before its announced length"))
+            self.persistent = False
+        self.read_timer.kind = TIMER_HALF_CLOSE
+        self.worker.arm_c(self.worker.half_closes, &self.read_timer)
+        return True
+
+    def connection_lost(self, error):
+        cdef RequestCycle cycle = self.cycle
+        self.worker.touch_c()
+        self.transport = None
+        self.fd = -1
+        self.closing = True
+        disarm_c(&self.read_timer)
+        disarm_c(&self.write_timer)
+        self.cycle = None
+        if cycle is not None:
+            cycle.lost_c("client disconnected")
+        self.body = None
+        self.release_out_c()
+        self.release_pending_c()
+        self.release_head_c()
+        if self.drain_waiter is not None and not self.drain_waiter.done():
+            self.drain_waiter.set_result(None)
+        self.drain_waiter = None
+        self.worker.closed_c(self)
+
+    def pause_writing(self):
+        self.writing_paused = True
+
+    def resume_writing(self):
+        self.writing_paused = False
+        if self.drain_waiter is not None:
+            if not self.drain_waiter.done():
+                self.drain_waiter.set_result(None)
+            self.drain_waiter = None
+        if not self.busy and not self.processing and self.transport is not None:
+            self.worker.touch_c()
+            self.resume_c()
+
+    # ---- input --------------------------------------------------------------------------------
+
+    cdef Py_ssize_t receive_c(self, const char* data, Py_ssize_t size) except -1:
+        # Returns how much was used; the rest lies behind a request that is being answered, or
+        # behind the connection's last one.
+        cdef Py_ssize_t used = 0
+        self.processing = True
+        try:
+            while used < size and not self.closing:
+                if self.body_kind != BODY_NONE:
+                    used += self.feed_body_c(data + used, size - used)
+                elif self.busy or self.writing_paused:
+                    break
+                else:
+                    used += self.feed_head_c(data + used, size - used)
+        finally:
+            self.processing = False
+        if used < size:
+            self.wary = True
+        return used
+
+    cdef Py_ssize_t feed_head_c(self, const char* data, Py_ssize_t size) except -1:
+        cdef Worker worker = self.worker
+        cdef Head head = self.head
+        cdef Py_ssize_t used = 0
+        cdef int result
+        if head is None:
+            head = worker.head
+            head.reset_c()
+            result = head.parse_c(data, size, &worker.limits)
+            if result == PARSE_DONE:
+                used = head.size
+            elif result == PARSE_NEED_MORE:
+                worker.take_head_c()
+                self.head = head
+                head.keep_c(worker.pool, size)
+                return size
+        else:
+            result = PARSE_NEED_MORE
+            while result == PARSE_NEED_MORE and used < size:
+                step = min(size - used, HEAD_STEP)
+                head.own.append_c(data + used, step)
+                used += step
+                result = head.parse_c(head.own.data, head.own.size, &worker.limits)
+            if result == PARSE_NEED_MORE:
+                return size
+            if result == PARSE_DONE:
+                used -= head.own.size - head.size
+        if result == PARSE_FAILED:
+            self.refuse_c(error_status_c(head.error), error_reason_c(head.error), data, size)
+            return size
+        return used + self.begin_c(head, data + used, size - used)
+
+    cdef Py_ssize_t begin_c(self, Head head, const char* rest, Py_ssize_t size) except -1:
+        # A request: its head is complete. Returns how much of the rest was its content.
+        cdef Worker worker = self.worker
+        cdef Match match
+        cdef Endpoint endpoint = find_endpoint_c(worker, head, &match)
+        cdef Route route = choose_route_c(worker, head, endpoint)
+        cdef RequestCycle cycle
+        cdef Py_ssize_t used = 0
+        self.busy = True
+        self.minor = head.minor
+        self.persistent = head.keep_alive and head.method != METHOD_CONNECT
+        self.head_only = head.method == METHOD_HEAD
+        if head.chunked or head.content_length > 0:
+            self.expect_body_c(head, route)
+            if self.busy and size:
+                used = self.feed_body_c(rest, size)
+            if not self.busy:           # refused
+                return size
+        if route is None or route.kind != ROUTE_HANDLER:
+            answer_directly_c(worker, self, head, route, endpoint)
+        else:
+            cycle = start_cycle_c(worker, self, head, endpoint, &match, self.body)
+            self.cycle = cycle
+            cycle.begin_c(route.handler, cycle.request)
+            cycle = None
+        self.settle_head_c(head)
+        return used
+
+    cdef int expect_body_c(self, Head head, Route route) except -1:
+        cdef long long limit = self.worker.limit_body
+        if route is not None and route.limit_body >= 0:
+            limit = route.limit_body
+        if head.content_length > limit:
+            self.body_kind = BODY_LENGTH
+            return self.refuse_c(413, f"the body of {head.content_length} bytes is larger than {limit}", head.base, head.size)
+        self.expects_continue = head.expects_continue
+        self.body = BodyReader.__new__(BodyReader)
+        self.body.worker = self.worker
+        self.body.stream = self
+        self.body.limit = limit
+        self.discarded = 0
+        if head.chunked:
+            self.body_kind = BODY_CHUNKED
+            self.chunks = <ChunkDecoder*>calloc(1, sizeof(ChunkDecoder))
+            if self.chunks == NULL:
+                raise MemoryError()
+        else:
+            self.body_kind = BODY_LENGTH
+            self.body_left = head.content_length
+        return 0
+
+    cdef int settle_head_c(self, Head head) except -1:
+        # Whoever still holds the head after the first step must find its octets after the next
+        # read. Two references are ours: the caller's, and the worker's or self.head.
+        cdef Worker worker = self.worker
+        cdef bint wanted = Py_REFCNT(head) > 2
+        if self.head is None:
+            if not wanted:
+                return 0
+            worker.take_head_c()
+            head.keep_c(worker.pool, head.size)
+            self.head = head
+        if not self.busy:
+            self.release_head_c()
+        return 0
+
+    cdef Py_ssize_t feed_body_c(self, const char* data, Py_ssize_t size) except -1:
+        cdef Py_ssize_t used
+        if self.body_kind == BODY_CHUNKED:
+            return self.feed_chunks_c(data, size)
+        used = size if size < self.body_left else <Py_ssize_t>self.body_left
+        self.body_left -= used
+        self.take_content_c(data, used)
+        if self.body_left == 0:
+            self.end_body_c()
+        return used
+
+    cdef Py_ssize_t feed_chunks_c(self, const char* data, Py_ssize_t size) except -1:
+        cdef Py_ssize_t used = 0, step, part_size
+        cdef const char* part
+        cdef int result
+        while used < size and not self.closing:
+            result = chunk_next_c(self.chunks, data + used, size - used, &self.worker.limits, &step, &part, &part_size)
+            used += step
+            if result == CHUNK_DATA:
+                self.take_content_c(part, part_size)
+            elif result == CHUNK_DONE:
+                self.end_body_c()
+                break
+            elif result == CHUNK_FAILED:
+                return self.break_body_c(data, size)
+        return used
+
+    cdef Py_ssize_t break_body_c(self, const char* data, Py_ssize_t size) except -1:
+        # Broken framing: before the handler began it is a refusal, later the reader is told.
+        cdef int status = error_status_c(self.chunks.error)
+        cdef str reason = error_reason_c(self.chunks.error)
+        if self.cycle is None:
+            self.refuse_c(status, reason, data, size)
+            return size
+        self.log_refusal(status, reason, data[:min(size, 32)])
+        self.closing = True
+        self.wary = True
+        if self.body is not None:
+            self.body.fail_c(HTTPError(status, reason))
+        return size
+
+    cdef int take_content_c(self, const char* data, Py_ssize_t size) except -1:
+        if self.body is not None:
+            return self.body.feed_c(data, size)
+        self.discarded += size
+        if self.discarded > DISCARD_LIMIT:
+            self.closing = True
+            self.wary = True
+        return 0
+
+    cdef int end_body_c(self) except -1:
+        self.body_kind = BODY_NONE
+        free(self.chunks)
+        self.chunks = NULL
+        if self.body is not None:
+            self.body.end_c()
+        return 0
+
+    cdef int defer_c(self, const char* data, Py_ssize_t size) except -1:
+        # Octets behind a running request wait in order; too many of them stop the reading.
+        cdef Buffer pending = self.pending
+        if pending is None:
+            pending = self.pending = self.worker.pool.acquire_c(size)
+            self.pending_at = 0
+        elif self.pending_at:
+            pending.size -= self.pending_at
+            memmove(pending.data, pending.data + self.pending_at, pending.size)
+            self.pending_at = 0
+        pending.append_c(data, size)
+        if pending.size > PENDING_LIMIT and self.transport is not None:
+            self.transport.pause_reading()
+        return 0
+
+    cdef int resume_c(self) except -1:
+        # The running request is answered: on with what waited behind it.
+        cdef Buffer pending = self.pending
+        if pending is not None and not self.closing:
+            self.pending_at += self.receive_c(pending.data + self.pending_at, pending.size - self.pending_at)
+            if self.pending_at == pending.size or self.closing:
+                self.release_pending_c()
+                if self.transport is not None:
+                    self.transport.resume_reading()
+        return self.after_c()
+
+    cdef int after_c(self) except -1:
+        cdef Worker worker = self.worker
+        self.flush_c()
+        if self.transport is None or self.lingering:
+            return 0
+        if not self.busy and (self.closing or (self.eof and self.pending is None)):
+            return self.shut_c()
+        if self.eof:
+            return 0                    # the half-close timer runs
+        if self.body_kind != BODY_NONE and not self.holding:
+            self.read_timer.kind = TIMER_BODY
+            worker.arm_c(worker.reads, &self.read_timer)
+        elif self.busy:
+            disarm_c(&self.read_timer)
+        elif self.head is not None:
+            if self.read_timer.kind != TIMER_HEAD:      # runs from the head's first octet, whatever follows
+                self.read_timer.kind = TIMER_HEAD
+                worker.arm_c(worker.reads, &self.read_timer)
+        else:
+            self.read_timer.kind = TIMER_IDLE
+            worker.arm_c(worker.idles, &self.read_timer)
+        return 0
+
+    cdef int refuse_c(self, int status, str reason, const char* data, Py_ssize_t size) except -1:
+        # Answers what cannot be understood or may not pass, and ends the connection.
+        self.log_refusal(status, reason, data[:min(size, 32)])
+        self.persistent = False
+        self.wary = True
+        self.busy = True
+        self.body = None
+        return send_response_c(self, problem_c(status, reason, None, None, None))
+
+    def log_refusal(self, status, reason, octets):
+        self.worker.logger.warning("bad request from %s: %s (answered %s, began with %s)",
+                                   self.client_c(), reason, status, octets.hex())
+
+    # ---- Stream: the answer of the running request --------------------------------------------
+
+    cdef int start_c(self, int status, bytes content_type, int64_t length, ResponseHeaders headers) except -1:
+        cdef int persistence = PERSIST_DEFAULT
+        if self.transport is None:
+            return 0
+        if self.body_kind != BODY_NONE and not self.worth_discarding():
+            self.persistent = False
+        if self.worker.draining or self.closing:
+            self.persistent = False
+        self.expects_continue = False
+        self.chunked = False
+        self.mute = self.head_only or status == 204 or status == 304
+        if status == 204 or status == 304:
+            length = LENGTH_NONE        # RFC 9110 section 8.6
+        elif length == LENGTH_UNKNOWN:
+            if self.minor == 0:
+                length = LENGTH_NONE    # the end of the connection ends it
+                self.persistent = False
+            else:
+                length = LENGTH_CHUNKED
+                self.chunked = not self.mute
+        if not self.persistent:
+            persistence = PERSIST_CLOSE
+        elif self.minor == 0:
+            persistence = PERSIST_KEEP
+        if self.out is None:
+            self.out = self.worker.pool.acquire_c(OUT_SIZE)
+        return write_head_c(self.out, self.worker.standing, status, content_type, length, headers, persistence)
+
+    cdef bint worth_discarding(self):
+        # Reading on costs less than a new connection, unless the peer waits for our word.
+        return self.body_kind == BODY_LENGTH and self.body_left <= DISCARD_LIMIT and not self.expects_continue
+
+    cdef int send_c(self, const char* octets, Py_ssize_t size, object owner) except -1:
+        if self.mute or size == 0 or self.transport is None:
+            return 0
+        if not self.chunked:
+            return self.write_c(octets, size, owner)
+        write_chunk_size_c(self.out_c(), size)
+        self.write_c(octets, size, owner)
+        return self.out_c().append_c(b"\r\n", 2)
+
+    cdef int finish_c(self) except -1:
+        if not self.busy:
+            return 0
+        if self.chunked and self.transport is not None:
+            self.out_c().append_c(b"0\r\n\r\n", 5)
+        self.chunked = False
+        self.worker.served += 1
+        self.busy = False
+        self.cycle = None
+        self.body = None
+        self.holding = False
+        if not self.persistent or self.worker.draining:
+            self.closing = True
+            if self.body_kind != BODY_NONE:
+                self.wary = True
+        if self.out is not None and self.out.size > FLUSH_SIZE:
+            self.flush_c()
+        if not self.processing:         # otherwise receive_c goes on by itself
+            self.release_head_c()
+            if self.body_kind != BODY_NONE and self.transport is not None and not self.closing:
+                self.transport.resume_reading()
+            self.resume_c()
+        return 0
+
+    cdef int abort_c(self) except -1:
+        # The answer cannot be completed: what has left must not look whole.
+        self.flush_c()
+        self.chunked = False
+        self.persistent = False
+        self.closing = True
+        if self.transport is not None:
+            self.transport.abort()
+        return 0
+
+    cdef object drained_c(self):
+        self.flush_c()
+        if not self.writing_paused:
+            return None
+        if self.drain_waiter is None:
+            self.drain_waiter = self.worker.loop.create_future()
+        return self.drain_waiter
+
+    cdef int pull_c(self) except -1:
+        if self.expects_continue and self.transport is not None:
+            self.expects_continue = False
+            self.out_c().append_c(b"HTTP/1.1 100 Continue\r\n\r\n", 25)
+            if not self.processing:
+                self.flush_c()
+        if self.holding:
+            self.holding = False
+            if self.transport is not None:
+                self.worker.touch_c()
+                self.transport.resume_reading()
+                self.after_c()
+        return 0
+
+    cdef int hold_c(self) except -1:
+        self.holding = True
+        disarm_c(&self.read_timer)
+        if self.transport is not None:
+            self.transport.pause_reading()
+        return 0
+
+    cdef object client_c(self):
+        return None if self.transport is None else self.transport.get_extra_info("peername")
+
+    # ---- output -------------------------------------------------------------------------------
+
+    cdef Buffer out_c(self):
+        if self.out is None:
+            self.out = self.worker.pool.acquire_c(OUT_SIZE)
+        return self.out
+
+    cdef int write_c(self, const char* octets, Py_ssize_t size, object owner) except -1:
+        # Small parts are gathered; a large one goes from where it lies, after what was gathered.
+        cdef Py_ssize_t sent = 0
+        if size < LARGE_PART or owner is None:
+            return self.out_c().append_c(octets, size)
+        self.flush_c()
+        if self.transport is None:
+            return 0
+        if self.fd >= 0 and not self.backed_up:
+            sent = self.try_send_c(octets, size)
+            if sent < 0:
+                return 0
+        if sent < size:
+            self.back_up_c(PyMemoryView_FromObject(owner)[sent:])
+        return 0
+
+    cdef int flush_c(self) except -1:
+        cdef Buffer out = self.out
+        cdef Py_ssize_t sent = 0
+        if out is None:
+            return 0
+        if self.transport is not None and out.size:
+            if self.backed_up and self.transport.get_write_buffer_size() == 0:
+                self.backed_up = False
+            if self.fd >= 0 and not self.backed_up:
+                sent = self.try_send_c(out.data, out.size)
+            if 0 <= sent < out.size:
+                self.back_up_c(PyBytes_FromStringAndSize(out.data + sent, out.size - sent))
+        return self.release_out_c()
+
+    cdef Py_ssize_t try_send_c(self, const char* octets, Py_ssize_t size) except -2:
+        # Octets that the socket took, 0 when it is full, -1 when the connection is broken.
+        cdef Py_ssize_t sent = send(self.fd, octets, size, MSG_NOSIGNAL)
+        if sent >= 0:
+            return sent
+        if errno == EAGAIN or errno == EINTR:
+            return 0
+        self.closing = True
+        self.transport.abort()
+        return -1
+
+    cdef int back_up_c(self, object octets) except -1:
+        # The socket is full: the transport sends the rest when it can.
+        if self.fd >= 0:
+            self.backed_up = True
+        self.transport.write(octets)
+        if not armed_c(&self.write_timer) and self.transport is not None:
+            self.unsent = self.transport.get_write_buffer_size()
+            if self.unsent:
+                self.worker.arm_c(self.worker.writes, &self.write_timer)
+        return 0
+
+    # ---- the end ------------------------------------------------------------------------------
+
+    cdef int shut_c(self) except -1:
+        # Closing a socket that holds unread octets resets it, and the reset may overtake our
+        # answer: so where the peer may still be sending, close our side and read on for a while
+        # (RFC 9112 section 9.6).
+        self.closing = True
+        disarm_c(&self.read_timer)
+        self.release_pending_c()
+        if not self.wary or self.eof or not self.transport.can_write_eof():
+            self.transport.close()
+            return 0
+        self.lingering = True
+        self.transport.write_eof()
+        self.transport.resume_reading()
+        self.read_timer.kind = TIMER_LINGER
+        return self.worker.arm_c(self.worker.lingers, &self.read_timer)
+
+    cdef int expired_c(self, int kind) except -1:
+        if self.transport is None:
+            return 0
+        if kind == TIMER_WRITE:
+            return self.check_progress_c()
+        if kind == TIMER_HEAD and self.head is not None:
+            return self.time_out_c("the request head took too long")
+        if kind == TIMER_BODY:
+            return self.time_out_c("the body took too long")
+        if kind == TIMER_LINGER:
+            self.transport.abort()
+            return 0
+        if kind == TIMER_HALF_CLOSE:
+            self.closing = True
+            self.transport.abort()
+            return 0
+        self.closing = True             # idle, or connected and silent
+        return self.shut_c()
+
+    cdef int time_out_c(self, str reason) except -1:
+        self.closing = True
+        self.wary = True
+        if self.busy and self.body is not None:
+            self.log_refusal(408, reason, b"")
+            self.body.fail_c(HTTPError(408, reason))
+            return 0
+        if not self.busy and self.body_kind == BODY_NONE:
+            self.refuse_c(408, reason, self.head.own.data, self.head.own.size)
+        return self.after_c()
+
+    cdef int check_progress_c(self) except -1:
+        cdef Py_ssize_t unsent = self.transport.get_write_buffer_size()
+        if unsent == 0:
+            return 0
+        if unsent >= self.unsent:
+            self.worker.logger.warning("%s took nothing of its answer in time", self.client_c())
+            self.closing = True
+            self.transport.abort()
+            return 0
+        self.unsent = unsent
+        return self.worker.arm_c(self.worker.writes, &self.write_timer)
+
+    cdef int drain_c(self) except -1:
+        # An idle connection ends now; any other with its present request.
+        if self.transport is not None and not self.busy and self.head is None and self.pending is None:
+            return self.shut_c()
+        return 0
+
+    cdef int close_c(self) except -1:
+        if self.transport is not None:
+            self.closing = True
+            self.transport.abort()
+        return 0
+
+    cdef int release_out_c(self) except -1:
+        if self.out is not None:
+            self.worker.pool.release_c(self.out)
+            self.out = None
+        return 0
+
+    cdef int release_pending_c(self) except -1:
+        if self.pending is not None and not self.processing:
+            self.worker.pool.release_c(self.pending)
+            self.pending = None
+        return 0
+
+    cdef int release_head_c(self) except -1:
+        cdef Head head = self.head
+        if head is not None:
+            self.head = None
+            self.worker.give_head_c(head)
+        return 0

@@ -1,0 +1,51 @@
+# Route: what the router leads to. RequestCycle: one request and its answer.
+
+from highperf.core.body cimport BodyReader
+from highperf.core.request cimport Request
+from highperf.core.stream cimport Stream
+from highperf.core.task cimport StepTask
+from highperf.core.worker cimport Worker
+from highperf.wire.parser cimport Head
+from highperf.wire.response cimport Response
+from highperf.wire.router cimport Endpoint, PathParams
+
+
+cdef enum RouteKind:
+    ROUTE_HANDLER = 0           # Python answers
+    ROUTE_HEALTH = 1            # 200 "ok"
+    ROUTE_READY = 2             # 200 "ready", or 503
+
+
+cdef class Route:
+    cdef readonly str pattern
+    cdef readonly object handler
+    cdef readonly long long limit_body  # octets; -1: the server's
+    cdef int kind
+
+
+cdef struct Match:
+    # Where a request is to go; filled by find_route_c.
+    PathParams params
+    Py_ssize_t decoded_size     # octets in Worker.path; -1: the raw path serves
+
+
+cdef class RequestCycle(StepTask):
+    cdef Worker worker
+    cdef Stream stream          # None once the answer is complete or the peer is gone
+    cdef Request request        # None once the answer is complete
+    cdef bint head_only         # HEAD: an answer's content stays at home
+    cdef bint started           # the head of the answer has left
+    cdef bint streaming         # the answer's parts are being sent
+
+    cdef int lost_c(self, str reason) except -1
+    cdef int respond_c(self, Response response) except -1
+    cdef int finish_c(self) except -1
+    cdef int fail_c(self, object error) except -1
+
+
+cdef Endpoint find_endpoint_c(Worker worker, Head head, Match* match)
+cdef Route choose_route_c(Worker worker, Head head, Endpoint endpoint)
+cdef RequestCycle start_cycle_c(Worker worker, Stream stream, Head head, Endpoint endpoint, Match* match, BodyReader body)
+cdef int answer_directly_c(Worker worker, Stream stream, Head head, Route route, Endpoint endpoint) except -1
+cdef Response problem_c(int status, str detail, str instance, dict members, object headers)
+cdef int send_response_c(Stream stream, Response response) except -1

@@ -1,0 +1,299 @@
+# Owns the way of one request from its parsed head to its answer: routing, the handler, recovery.
+# Must not know HTTP/1.1 octets: it answers through the Stream's verbs start, send, finish, abort.
+#
+# Rules:
+# - Exactly one answer per request: respond_c, or abort when the head had left already.
+# - What the server answers by itself (health, 404, 405, OPTIONS) runs no Python frame.
+# - A handler's failure costs its request, never the connection before it, nor the worker.
+
+cimport cython
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from highperf.core.body cimport BodyReader
+from highperf.core.request cimport Request
+from highperf.core.stream cimport LENGTH_UNKNOWN, Stream
+from highperf.core.task cimport StepTask
+from highperf.core.worker cimport Worker
+from highperf.wire.parser cimport METHOD_CONNECT, METHOD_GET, METHOD_HEAD, METHOD_OPTIONS, Head
+from highperf.wire.request cimport decode_path_c, has_percent_c
+from highperf.wire.response cimport Response, ResponseHeaders, encode_json_c, reason_c, response_from_c
+from highperf.wire.router cimport Endpoint
+
+import asyncio
+
+from highperf.errors import HTTPError
+
+cdef object CancelledError = asyncio.CancelledError
+cdef bytes PLAIN = b"text/plain"
+cdef bytes PROBLEM = b"application/problem+json"
+cdef bytes OK = b"ok"
+cdef bytes READY = b"ready"
+cdef dict RETRY_SOON = {"Retry-After": "1", "Cache-Control": "no-store"}
+
+
+@cython.final
+cdef class Route:
+    def __init__(self, str pattern not None, handler, *, long long limit_body=-1, str answers=None):
+        self.pattern = pattern
+        self.handler = handler
+        self.limit_body = limit_body
+        if answers is not None:
+            self.kind = {"health": ROUTE_HEALTH, "ready": ROUTE_READY}[answers]
+
+    def __repr__(self):
+        return f"<Route {self.pattern}>"
+
+
+# ---- where a request goes ---------------------------------------------------------------------
+
+
+cdef Endpoint find_endpoint_c(Worker worker, Head head, Match* match):
+    cdef const char* path = head.base + head.path.start
+    cdef Py_ssize_t size = head.path.size
+    match.decoded_size = -1
+    match.params.count = 0
+    if head.asterisk or head.method == METHOD_CONNECT:
+        return None
+    if size == 0:
+        path, size = b"/", 1
+    elif has_percent_c(path, size):
+        size = match.decoded_size = decode_path_c(path, size, worker.path)
+        path = worker.path
+    return worker.router.match_c(path, size, &match.params)
+
+
+cdef Route choose_route_c(Worker worker, Head head, Endpoint endpoint):
+    # The route of this method; HEAD is served by GET's (RFC 9110 section 9.3.2).
+    cdef object route = None
+    if endpoint is not None:
+        route = endpoint.find_c(head.method, head.base + head.method_token.start, head.method_token.size)
+        if route is None and head.method == METHOD_HEAD:
+            route = endpoint.find_c(METHOD_GET, b"GET", 3)
+    if route is None and head.method != METHOD_CONNECT:
+        route = worker.fallback
+    return <Route>route
+
+
+cdef int answer_directly_c(Worker worker, Stream stream, Head head, Route route, Endpoint endpoint) except -1:
+    # Everything that needs no handler.
+    cdef str path
+    if route is not None and route.kind == ROUTE_HEALTH:
+        return send_octets_c(stream, 200, PLAIN, OK)
+    path = head.base[head.path.start:head.path.start + head.path.size].decode("ascii")
+    if route is not None:
+        if worker.ready:
+            return send_octets_c(stream, 200, PLAIN, READY)
+        return send_response_c(stream, problem_c(503, "draining" if worker.draining else "starting", path, None, RETRY_SOON))
+    if head.method == METHOD_CONNECT:
+        return send_response_c(stream, problem_c(501, "this server is no proxy", None, None, None))
+    if head.method == METHOD_OPTIONS and (head.asterisk or endpoint is not None):
+        allow = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS" if head.asterisk else endpoint.allow_c()
+        return send_response_c(stream, Response(status=204, headers={"Allow": allow}))
+    if endpoint is None:
+        return send_response_c(stream, problem_c(404, "nothing is served at this path", path or "/", None, None))
+    method = head.base[head.method_token.start:head.method_token.start + head.method_token.size].decode("ascii")
+    return send_response_c(
+        stream, problem_c(405, f"{method} is not among the methods of this path", path, None, {"Allow": endpoint.allow_c()}))
+
+
+# ---- answers ----------------------------------------------------------------------------------
+
+
+cdef Response problem_c(int status, str detail, str instance, dict members, object headers):
+    # application/problem+json, RFC 9457 section 3.
+    cdef Response response = Response.__new__(Response)
+    cdef dict problem = {"type": "about:blank", "title": reason_c(status), "status": status}
+    if detail:
+        problem["detail"] = detail
+    if instance is not None:
+        problem["instance"] = instance
+    if members:
+        problem.update(members)
+    response.status = status
+    response.body_ = encode_json_c(problem)
+    response.content_type_ = PROBLEM
+    if headers is not None:
+        response.headers_ = ResponseHeaders(headers)
+    return response
+
+
+def to_response(value):
+    return value if type(value) is Response else response_from_c(value)
+
+
+def problem_for(error, Request request not None):
+    return problem_c(error.status, error.detail, request.raw_path.decode("ascii"), error.members, error.headers)
+
+
+cdef int send_octets_c(Stream stream, int status, bytes content_type, bytes content) except -1:
+    stream.start_c(status, content_type, PyBytes_GET_SIZE(content), None)
+    stream.send_c(PyBytes_AS_STRING(content), PyBytes_GET_SIZE(content), content)
+    return stream.finish_c()
+
+
+cdef int send_response_c(Stream stream, Response response) except -1:
+    cdef bytes content = <bytes>response.body_
+    stream.start_c(response.status, response.content_type_, PyBytes_GET_SIZE(content), response.headers_)
+    stream.send_c(PyBytes_AS_STRING(content), PyBytes_GET_SIZE(content), content)
+    return stream.finish_c()
+
+
+# ---- the cycle --------------------------------------------------------------------------------
+
+
+cdef RequestCycle start_cycle_c(Worker worker, Stream stream, Head head, Endpoint endpoint, Match* match, BodyReader body):
+    cdef Request request = Request.__new__(Request)
+    cdef RequestCycle cycle = RequestCycle.__new__(RequestCycle)
+    request.worker = worker
+    request.stream_ = stream
+    request.head = head
+    request.endpoint = endpoint
+    request.body_ = body
+    if match.params.count:
+        request.path_params = match.params
+    if match.decoded_size >= 0:
+        request.decoded = PyBytes_FromStringAndSize(worker.path, match.decoded_size)
+    cycle._loop = worker.loop
+    cycle.worker = worker
+    cycle.stream = stream
+    cycle.request = request
+    cycle.head_only = head.method == METHOD_HEAD
+    return cycle
+
+
+@cython.final
+cdef class RequestCycle(StepTask):
+    cdef object returned_c(self, object result):
+        # What the handler (or send_parts) returned, put on the wire.
+        cdef Response response
+        if self.streaming:
+            self.finish_c()
+            return None
+        response = <Response>result if type(result) is Response else response_from_c(result)
+        if self.stream is None:
+            return None
+        if response.source is not None:
+            self.streaming = True
+            return self.send_parts(response)
+        self.respond_c(response)
+        return None
+
+    cdef int raised_c(self, object error) except -1:
+        try:
+            self.fail_c(error)
+        except BaseException as failure:
+            # Not even the failure could be told, e.g. an HTTPError with members that are no JSON.
+            self.log("answering failed for", failure)
+            if self.stream is not None:
+                self.stream.abort_c()
+                self.finish_c()
+        return 0
+
+    cdef int suspended_c(self) except -1:
+        self.worker.cycles.add(self)
+        return 0
+
+    cdef int settle_c(self, int state, object outcome) except -1:
+        if self.registered:
+            self.worker.cycles.discard(self)
+        return StepTask.settle_c(self, state, outcome)
+
+    cdef int lost_c(self, str reason) except -1:
+        # The peer is gone: no answer can reach it.
+        cdef Request request = self.request
+        self.stream = None
+        if request is not None:
+            request.cancel_reason = reason
+            request.detach_c()
+        if self.cancel_c(reason):
+            self.worker.cancelled += 1
+        return 0
+
+    def stop(self, str reason):
+        # The server gives up on this request; its client is told why.
+        if self.request is not None:
+            self.request.cancel_reason = reason
+        return self.cancel_c(reason)
+
+    cdef int respond_c(self, Response response) except -1:
+        cdef Stream stream = self.stream
+        cdef bytes content = <bytes>response.body_
+        self.started = True
+        stream.start_c(response.status, response.content_type_, PyBytes_GET_SIZE(content), response.headers_)
+        if not self.head_only:
+            stream.send_c(PyBytes_AS_STRING(content), PyBytes_GET_SIZE(content), content)
+        return self.finish_c()
+
+    cdef int finish_c(self) except -1:
+        cdef Stream stream = self.stream
+        cdef Request request = self.request
+        self.stream = None
+        self.request = None
+        self._coro = None
+        if request is not None:
+            request.detach_c()
+            request = None                  # the stream looks at who still holds the head
+        if stream is not None:
+            stream.finish_c()
+        return 0
+
+    async def send_parts(self, Response response):
+        # The head leaves with the first part, so that a source that fails at once gives a 500.
+        cdef bytes octets
+        source = response.source
+        try:
+            if not self.head_only:
+                async for part in source:
+                    octets = part.encode("utf-8") if type(part) is str else bytes(part)
+                    if self.stream is None:
+                        return
+                    self.start_parts(response)
+                    self.stream.send_c(PyBytes_AS_STRING(octets), PyBytes_GET_SIZE(octets), octets)
+                    waiter = self.stream.drained_c()
+                    if waiter is not None:
+                        await waiter
+            if self.stream is not None:
+                self.start_parts(response)
+        finally:
+            if hasattr(source, "aclose"):
+                await source.aclose()
+
+    def start_parts(self, Response response):
+        if not self.started:
+            self.started = True
+            self.stream.start_c(response.status, response.content_type_, LENGTH_UNKNOWN, response.headers_)
+
+    # ---- recovery -----------------------------------------------------------------------------
+
+    cdef int fail_c(self, object error) except -1:
+        cdef Response response
+        if self.stream is None:
+            if not isinstance(error, (CancelledError, HTTPError)):
+                self.log("unhandled exception after the client left in", error)
+            return self.finish_c()
+        if self.started:
+            if not isinstance(error, CancelledError):
+                self.log("unhandled exception while streaming the answer of", error)
+            self.stream.abort_c()
+            return self.finish_c()
+        return self.respond_c(self.response_for(error))
+
+    def response_for(self, error):
+        cdef Request request = self.request
+        cdef str instance = request.raw_path.decode("ascii")
+        if isinstance(error, HTTPError):
+            return problem_for(error, request)
+        if isinstance(error, CancelledError) and request.cancel_reason is not None:
+            return problem_c(503, request.cancel_reason, instance, {"request_id": request.id}, RETRY_SOON)
+        self.log("unhandled exception in", error)
+        return problem_c(500, "the handler failed; the server's log has more under this request id", instance,
+                         {"request_id": request.id}, None)
+
+    def log(self, words, error):
+        cdef Request request = self.request
+        target = "a finished request" if request is None else \
+            f"{request.method} {request.raw_path.decode('ascii')} [request {request.id}]"
+        self.worker.logger.error("%s %s", words, target, exc_info=error)
+
+    def describe(self):
+        cdef Request request = self.request
+        return "finishing" if request is None else f"{request.method} {request.raw_path.decode('ascii')} [request {request.id}]"

@@ -1,0 +1,28 @@
+# Request: what a handler sees of one request. Everything is made when it is asked for.
+
+from highperf.core.body cimport BodyReader
+from highperf.core.stream cimport Stream
+from highperf.core.worker cimport Worker
+from highperf.wire.parser cimport Head
+from highperf.wire.router cimport Endpoint, PathParams
+
+
+cdef class Request:
+    cdef Worker worker
+    cdef Stream stream_         # None once the answer is complete or the peer is gone
+    cdef Head head              # borrowed octets until the first step has ended, then its own
+    cdef Endpoint endpoint      # the route that took it, or None
+    cdef PathParams path_params
+    cdef bytes decoded          # the percent-decoded path, where it differs from the raw one
+    cdef BodyReader body_       # None: no content
+    cdef object params_
+    cdef object headers_
+    cdef object query_
+    cdef object state_
+    cdef object client_
+    cdef str path_
+    cdef str id_
+    cdef public str cancel_reason
+
+    cdef BodyReader reader_c(self)
+    cdef int detach_c(self) except -1

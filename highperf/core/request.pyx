@@ -1,0 +1,193 @@
+# Owns a handler's view of one request. Must not know how the request came or is answered.
+#
+# A Request borrows the parsed head while its handler's first step runs; if anyone still holds it
+# after that, the cycle moves the head's octets out of the read buffer (Head.keep_c), so a Request
+# may be kept for as long as one likes.
+
+cimport cython
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
+from highperf.core.body cimport BodyReader, empty_body_c
+from highperf.wire.parser cimport METHOD_OTHER, Head, Span
+from highperf.wire.request cimport headers_of_c, path_text_c, query_of_c
+
+import types
+
+import msgspec
+import orjson
+
+from highperf.errors import HTTPError
+
+cdef object loads = orjson.loads
+cdef object JSONDecodeError = orjson.JSONDecodeError
+cdef object Decoder = msgspec.json.Decoder
+cdef object ValidationError = msgspec.ValidationError
+cdef object DecodeError = msgspec.DecodeError
+
+# By Method of wire/parser.pxd.
+cdef tuple METHODS = (None, "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT")
+
+
+cdef inline bytes span_bytes(Head head, Span span):
+    return PyBytes_FromStringAndSize(head.base + span.start, span.size)
+
+
+cdef str json_pointer(str message):
+    # msgspec ends a message with " - at `$.users[0].name`"; RFC 6901 spells that #/users/0/name.
+    _, found, path = message.rpartition(" - at `$")
+    if not found:
+        return "#"
+    steps = path.rstrip("`").replace("[", ".").replace("]", "").split(".")
+    return "#" + "".join("/" + step.replace("~", "~0").replace("/", "~1") for step in steps if step)
+
+
+def invalid_value(error):
+    # HTTPError 422 with a pointer to what is wrong.
+    message = str(error)
+    detail = message.rpartition(" - at `")[0] or message
+    return HTTPError(
+        422, "the body does not have the expected form", errors=[{"pointer": json_pointer(message), "detail": detail}]
+    )
+
+
+@cython.final
+@cython.freelist(64)
+cdef class Request:
+    @property
+    def method(self):
+        if self.head.method != METHOD_OTHER:
+            return METHODS[self.head.method]
+        return span_bytes(self.head, self.head.method_token).decode("ascii")
+
+    @property
+    def path(self):
+        if self.path_ is None:
+            if self.decoded is not None:
+                self.path_ = path_text_c(PyBytes_AS_STRING(self.decoded), len(self.decoded))
+            elif self.head.asterisk:
+                self.path_ = "*"
+            elif self.head.path.size == 0:
+                self.path_ = "/"
+            else:
+                self.path_ = path_text_c(self.head.base + self.head.path.start, self.head.path.size)
+        return self.path_
+
+    @property
+    def raw_path(self):
+        return span_bytes(self.head, self.head.path) if self.head.path.size else (b"*" if self.head.asterisk else b"/")
+
+    @property
+    def query_string(self):
+        return span_bytes(self.head, self.head.query)
+
+    @property
+    def query(self):
+        if self.query_ is None:
+            self.query_ = query_of_c(self.head)
+        return self.query_
+
+    @property
+    def headers(self):
+        if self.headers_ is None:
+            self.headers_ = headers_of_c(self.head)
+        return self.headers_
+
+    @property
+    def http_version(self):
+        return "1.1" if self.head.minor else "1.0"
+
+    @property
+    def params(self):
+        if self.params_ is None:
+            if self.endpoint is None:
+                self.params_ = {}
+            elif self.decoded is None:
+                self.params_ = self.endpoint.params_c(self.head.base + self.head.path.start, &self.path_params)
+            else:
+                self.params_ = self.endpoint.params_c(PyBytes_AS_STRING(self.decoded), &self.path_params)
+        return self.params_
+
+    @property
+    def route(self):
+        return None if self.endpoint is None else self.endpoint.pattern
+
+    @property
+    def client(self):
+        if self.client_ is None and self.stream_ is not None:
+            self.client_ = self.stream_.client_c()
+        return self.client_
+
+    @property
+    def app(self):
+        return self.worker.app
+
+    @property
+    def state(self):
+        if self.state_ is None:
+            self.state_ = types.SimpleNamespace()
+        return self.state_
+
+    @property
+    def id(self):
+        if self.id_ is None:
+            self.id_ = self.worker.next_request_id_c()
+        return self.id_
+
+    def __repr__(self):
+        return f"<Request {self.method} {self.path}>"
+
+    # ---- content ------------------------------------------------------------------------------
+
+    cdef BodyReader reader_c(self):
+        if self.body_ is None:
+            self.body_ = empty_body_c(self.worker)
+        return self.body_
+
+    async def body(self):
+        return await self.reader_c().read_all()
+
+    def stream(self):
+        return self.reader_c().parts()
+
+    async def json(self, type=None):
+        cdef bytes content
+        self.require_json()
+        content = await self.reader_c().read_all()
+        if not content:
+            raise HTTPError(400, "the body is empty where JSON was expected")
+        try:
+            if type is None:
+                return loads(content)
+            decoder = self.worker.decoders.get(type)
+            if decoder is None:
+                decoder = self.worker.decoders[type] = Decoder(type)
+            return decoder.decode(content)
+        except ValidationError as error:
+            raise invalid_value(error) from None
+        except (DecodeError, JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise HTTPError(400, f"the body is not valid JSON: {error}") from None
+
+    async def json_items(self, str prefix="item"):
+        import ijson
+
+        self.require_json()
+        try:
+            async for item in ijson.items_async(self.reader_c(), prefix, use_float=True):
+                yield item
+        except ijson.JSONError as error:
+            raise HTTPError(400, f"the body is not valid JSON: {error}") from None
+
+    def require_json(self):
+        # RFC 9110 section 15.5.16. A request without Content-Type is taken at its word.
+        declared = self.headers.get("content-type")
+        if declared is None:
+            return
+        essence = declared.partition(";")[0].strip().lower()
+        if essence != "application/json" and not essence.endswith("+json"):
+            raise HTTPError(415, f"the body is {essence or 'of no media type'}, not application/json")
+
+    cdef int detach_c(self) except -1:
+        # The answer is complete, or the peer is gone.
+        self.stream_ = None
+        if self.body_ is not None:
+            self.body_.detach_c()
+        return 0

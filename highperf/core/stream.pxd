@@ -1,0 +1,33 @@
+# What a RequestCycle answers through, and what a BodyReader draws from. One Stream carries one
+# request at a time; HTTP/1.1 has one per connection, another wire may have many. Nothing here
+# knows octets of a protocol.
+
+from libc.stdint cimport int64_t
+from highperf.wire.response cimport ResponseHeaders
+
+cdef enum:
+    LENGTH_UNKNOWN = -2         # the answer ends when finish_c says so
+
+
+cdef class Stream:
+    # The four verbs. After finish_c or abort_c the stream belongs to the next request.
+    # start_c: length is the body's size, or LENGTH_UNKNOWN.
+    cdef int start_c(self, int status, bytes content_type, int64_t length, ResponseHeaders headers) except -1
+    # send_c: octets stay alive through owner (or are copied when it is None).
+    cdef int send_c(self, const char* octets, Py_ssize_t size, object owner) except -1
+    cdef int finish_c(self) except -1
+    cdef int abort_c(self) except -1
+
+    # Back-pressure: None, or a future that is done when the peer took enough.
+    cdef object drained_c(self)
+    # The handler wants octets of the body (again) / has enough for now.
+    cdef int pull_c(self) except -1
+    cdef int hold_c(self) except -1
+    # (host, port) of the peer, or None.
+    cdef object client_c(self)
+
+    # A timer of this stream has run out; kind is the stream's own tag.
+    cdef int expired_c(self, int kind) except -1
+    # The server is stopping: no next request; and the end of all patience.
+    cdef int drain_c(self) except -1
+    cdef int close_c(self) except -1

@@ -1,0 +1,69 @@
+# Worker: one process's share of the server. All state that requests have in common hangs here
+# and is passed down; no compiled module keeps any of its own.
+
+from highperf.guards.deadlines cimport TimeoutList, Timer
+from highperf.wire.buffers cimport Buffer, BufferPool
+from highperf.wire.parser cimport Head, Limits
+from highperf.wire.response cimport StandingFields
+from highperf.wire.router cimport Router
+
+cdef enum:
+    READ_SIZE = 64 * 1024       # octets of one read; stays in the second-level cache
+    PATH_SIZE = 64 * 1024       # the longest path that can reach the router
+
+
+cdef class Worker:
+    # for the life of the process
+    cdef readonly object app
+    cdef readonly object loop
+    cdef readonly Router router
+    cdef readonly BufferPool pool
+    cdef readonly object logger
+    cdef object protocol_class
+    cdef Limits limits
+    cdef long long limit_body
+    cdef StandingFields standing
+    cdef readonly dict decoders         # type -> msgspec decoder
+    cdef readonly object fallback       # Route for requests that no route takes, or None
+
+    # shared by all connections, valid until the next read
+    cdef char* read_data                # owned by read_buffer
+    cdef object read_buffer             # what get_buffer hands out
+    cdef Head head                      # scratch: the head being parsed; replaced when it must live on
+    cdef list spare_heads               # to replace it with
+    cdef char path[PATH_SIZE]           # scratch: a percent-decoded path
+
+    # time; now_ns is that of the current callback
+    cdef long long now_ns
+    cdef long long fixed_now_ns         # > 0: a test's clock
+    cdef long long next_second_ns
+    cdef TimeoutList reads
+    cdef TimeoutList writes
+    cdef TimeoutList idles
+    cdef TimeoutList lingers
+    cdef TimeoutList half_closes
+    cdef list timeouts                  # all of them
+    cdef object tick_handle
+    cdef long long tick_due_ns
+
+    # what is going on
+    cdef set streams                    # open connections
+    cdef set cycles                     # requests that wait
+    cdef public bint ready
+    cdef readonly bint draining
+    cdef public object on_idle
+    cdef readonly long long served
+    cdef readonly long long cancelled
+    cdef readonly long long dropped
+    cdef long long request_number
+    cdef str request_prefix
+
+    cdef long long touch_c(self) noexcept
+    cdef int arm_c(self, TimeoutList timeouts, Timer* timer) except -1
+    cdef int schedule_c(self, long long due_ns) except -1
+    cdef int reschedule_c(self) except -1
+    cdef str next_request_id_c(self)
+    cdef int take_head_c(self) except -1
+    cdef int give_head_c(self, Head head) except -1
+    cdef int opened_c(self, object stream) except -1
+    cdef int closed_c(self, object stream) except -1

@@ -1,0 +1,210 @@
+# Owns what the connections of one process share: buffers, clock, timers, limits, counters.
+# Must not know a protocol's octets: connections are Streams to it.
+#
+# Time: now_ns is read once per callback (touch_c) and is right for all that happens in it. All
+# timeouts stand in lists (guards/deadlines); one loop timer is set for the earliest of them. A
+# list's head only ever moves later, so the timer is set anew only when it fires, or when
+# something is armed that is due before it.
+
+cimport cython
+from cpython.buffer cimport PyBUF_WRITE
+from cpython.memoryview cimport PyMemoryView_FromMemory
+from cpython.ref cimport Py_REFCNT
+from libc.stdlib cimport free, malloc
+from highperf.clock cimport monotonic_ns, unix_s
+from highperf.core.stream cimport Stream
+from highperf.guards.deadlines cimport TimeoutList, Timer
+from highperf.wire.buffers cimport Buffer, BufferPool
+from highperf.wire.parser cimport Head
+from highperf.wire.response cimport StandingFields
+from highperf.wire.router cimport Router
+
+import logging
+import secrets
+
+cdef enum:
+    SECOND_NS = 1_000_000_000
+    NEVER = 0x7FFF_FFFF_FFFF_FFFF
+    LINGER_NS = 2 * SECOND_NS           # RFC 9112 section 9.6: read on after a close, but not for ever
+    SPARE_HEADS = 64
+    HALF_CLOSE_NS = 1 * SECOND_NS       # a peer that sent FIN may still read; see docs/behaviour.md
+
+
+@cython.final
+cdef class Worker:
+    def __cinit__(self, *args, **kwargs):
+        self.read_data = <char*>malloc(READ_SIZE)
+        if self.read_data == NULL:
+            raise MemoryError()
+
+    def __init__(self, Router router not None, settings, loop, *, app=None):
+        from highperf.core.connection import HttpProtocol       # imports this module
+
+        self.protocol_class = HttpProtocol
+        self.app = app
+        self.loop = loop
+        self.router = router
+        self.fallback = getattr(app, "fallback", None)
+        self.logger = logging.getLogger("highperf.error")
+        self.pool = BufferPool()
+        self.head = Head()
+        self.spare_heads = []
+        self.read_buffer = PyMemoryView_FromMemory(self.read_data, READ_SIZE, PyBUF_WRITE)
+        self.limits.line_bytes = settings.limit_request_line
+        self.limits.field_bytes = settings.limit_request_field_size
+        self.limits.fields = settings.limit_request_fields
+        self.limits.head_bytes = settings.limit_request_head
+        self.limit_body = settings.limit_request_body
+        self.standing = StandingFields(settings.server_header)
+        self.reads = TimeoutList(settings.read_timeout_ns)
+        self.writes = TimeoutList(settings.write_timeout_ns)
+        self.idles = TimeoutList(settings.idle_timeout_ns)
+        self.lingers = TimeoutList(LINGER_NS)
+        self.half_closes = TimeoutList(HALF_CLOSE_NS)
+        if self.limits.line_bytes >= PATH_SIZE:
+            raise ValueError(f"limit_request_line must be below {PATH_SIZE}")
+        self.timeouts = [self.reads, self.writes, self.idles, self.lingers, self.half_closes]
+        self.tick_due_ns = NEVER
+        self.decoders = {}
+        self.streams = set()
+        self.cycles = set()
+        self.request_prefix = secrets.token_hex(4)
+        self.touch_c()
+
+    def __dealloc__(self):
+        free(self.read_data)
+
+    # ---- connections --------------------------------------------------------------------------
+
+    def connection(self):
+        return self.protocol_class(self)
+
+    @property
+    def connections(self):
+        return len(self.streams)
+
+    @property
+    def in_flight(self):
+        return len(self.cycles)
+
+    cdef int opened_c(self, object stream) except -1:
+        self.streams.add(stream)
+        return 0
+
+    cdef int closed_c(self, object stream) except -1:
+        self.streams.discard(stream)
+        if self.draining and not self.streams and self.on_idle is not None:
+            self.on_idle()
+        return 0
+
+    # ---- stopping -----------------------------------------------------------------------------
+
+    def begin_drain(self):
+        cdef Stream stream
+        self.touch_c()
+        self.ready = False
+        self.draining = True
+        for stream in list(self.streams):
+            stream.drain_c()
+        if not self.streams and self.on_idle is not None:
+            self.on_idle()
+
+    def cancel_requests(self, str reason not None):
+        self.touch_c()
+        for cycle in list(self.cycles):
+            if cycle.stop(reason):
+                self.cancelled += 1
+
+    def abort(self):
+        cdef Stream stream
+        self.touch_c()
+        self.dropped += len(self.cycles)
+        for stream in list(self.streams):
+            stream.close_c()
+
+    def close(self):
+        if self.tick_handle is not None:
+            self.tick_handle.cancel()
+            self.tick_handle = None
+            self.tick_due_ns = NEVER
+
+    def describe_requests(self):
+        self.touch_c()
+        return [cycle.describe() for cycle in self.cycles]
+
+    # ---- time ---------------------------------------------------------------------------------
+
+    cdef long long touch_c(self) noexcept:
+        self.now_ns = self.fixed_now_ns if self.fixed_now_ns else monotonic_ns()
+        if self.now_ns >= self.next_second_ns:
+            self.next_second_ns = self.now_ns - self.now_ns % SECOND_NS + SECOND_NS
+            self.standing.refresh_c(unix_s())
+            if self.pool.held_bytes:
+                self.pool.trim_c()
+        return self.now_ns
+
+    cdef int arm_c(self, TimeoutList timeouts, Timer* timer) except -1:
+        timeouts.arm_c(timer, self.now_ns)
+        if self.now_ns + timeouts.timeout_ns < self.tick_due_ns and timeouts.timeout_ns:
+            self.schedule_c(self.now_ns + timeouts.timeout_ns)
+        return 0
+
+    cdef int schedule_c(self, long long due_ns) except -1:
+        if self.tick_handle is not None:
+            self.tick_handle.cancel()
+        self.tick_due_ns = due_ns
+        # The loop counts in milliseconds: round up, so that nothing is found not yet due.
+        self.tick_handle = self.loop.call_later(((due_ns - self.now_ns) // 1_000_000 + 1) / 1000, self.tick)
+        return 0
+
+    def tick(self):
+        cdef TimeoutList timeouts
+        cdef Timer* timer
+        self.touch_c()
+        try:
+            for timeouts in self.timeouts:
+                while True:
+                    timer = timeouts.pop_expired_c(self.now_ns)
+                    if timer == NULL:
+                        break
+                    (<Stream>timer.owner).expired_c(timer.kind)
+        finally:
+            self.reschedule_c()
+
+    cdef int reschedule_c(self) except -1:
+        cdef TimeoutList timeouts
+        cdef long long due_ns = self.next_second_ns if self.pool.held_bytes else NEVER
+        for timeouts in self.timeouts:
+            due_ns = min(due_ns, timeouts.next_due_c())
+        self.close()
+        if due_ns != NEVER:
+            self.schedule_c(due_ns)
+        return 0
+
+    def advance(self, double seconds):
+        # A test's clock: from the first call on, time moves only here.
+        self.touch_c()
+        self.fixed_now_ns = self.now_ns + <long long>(seconds * SECOND_NS)
+        self.tick()
+
+    # ---- requests -----------------------------------------------------------------------------
+
+    cdef int take_head_c(self) except -1:
+        # The scratch head is to live on: put another in its place.
+        self.head = <Head>self.spare_heads.pop() if self.spare_heads else Head()
+        return 0
+
+    cdef int give_head_c(self, Head head) except -1:
+        # A head that lived on is not needed by its connection any more. If a handler kept its
+        # Request, octets and head stay with that; otherwise both serve again.
+        if Py_REFCNT(head) > 2:         # the caller's and ours
+            self.pool.forget_c(head.own)
+        else:
+            head.drop_c(self.pool)
+            if len(self.spare_heads) < SPARE_HEADS:
+                self.spare_heads.append(head)
+        return 0
+
+    cdef str next_request_id_c(self):
+        self.request_number += 1
+        return f"{self.request_prefix}-{self.request_number}"
