@@ -1,4 +1,7 @@
-"""Every error that highperf raises for its user's sake is a HighperfError."""
+"""Every error that highperf raises for its user's sake is a HighperfError. Imports nothing of the package."""
+
+from collections.abc import Mapping
+from typing import Any
 
 
 class HighperfError(Exception):
@@ -34,3 +37,33 @@ class StartupError(HighperfError):
     def __init__(self, message: str, details: str = "") -> None:
         super().__init__(message)
         self.details = details
+
+
+class HTTPError(HighperfError):
+    """Raised by a handler to answer with an ``application/problem+json`` (RFC 9457).
+
+    Args:
+        status: the answer's status, 400 to 599.
+        detail: what went wrong this time, for the client's eyes.
+        headers: fields to add to the answer.
+        members: extension members of the problem (RFC 9457 section 3.2), such as
+            ``errors=[{"pointer": "#/age", "detail": "expected int"}]``; ``type`` and ``title``
+            replace the defaults ``about:blank`` and the status's reason phrase.
+
+    Raises:
+        ValueError: status is not an error status.
+    """
+
+    def __init__(
+        self, status: int, detail: str = "", *, headers: Mapping[str, str] | None = None, **members: Any
+    ) -> None:
+        if not 400 <= status <= 599:
+            raise ValueError(f"status must be 400 to 599, not {status}")
+        super().__init__(status, detail)
+        self.status = status
+        self.detail = detail
+        self.headers = headers
+        self.members = members
+
+    def __str__(self) -> str:
+        return f"{self.status} {self.detail}".rstrip()

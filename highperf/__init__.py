@@ -1,0 +1,24 @@
+"""highperf: an HTTP API server for Python that protects itself."""
+
+from highperf._version import __version__
+from highperf.app import App
+from highperf.core.request import Request
+from highperf.errors import ConfigError, HighperfError, HTTPError, ProtocolError, RouteConflict
+from highperf.wire.buffers import Buffer, BufferPool
+from highperf.wire.response import Response
+from highperf.wire.router import Router
+
+__all__ = [
+    "App",
+    "Buffer",
+    "BufferPool",
+    "ConfigError",
+    "HTTPError",
+    "HighperfError",
+    "ProtocolError",
+    "Request",
+    "Response",
+    "RouteConflict",
+    "Router",
+    "__version__",
+]
