@@ -13,6 +13,7 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
+from importlib.metadata import version
 from pathlib import Path
 from types import ModuleType
 
@@ -37,8 +38,8 @@ def load(config: pytest.Config, source: str) -> ModuleType:
 
 
 def _fingerprint(pyx: Path) -> str:
-    digest = hashlib.sha256()
-    for path in (Path(__file__), pyx, *sorted(ROOT.glob("highperf/**/*.pxd"))):
+    digest = hashlib.sha256(version("Cython").encode())
+    for path in (Path(__file__), pyx, *sorted(ROOT.glob("highperf/**/*.pxd")), *sorted(ROOT.glob("highperf/**/*.h"))):
         digest.update(path.read_bytes())
     return digest.hexdigest()[:16]
 

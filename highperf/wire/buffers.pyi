@@ -69,7 +69,7 @@ class BufferPool:
         """Octets of the released buffers that wait for their next user."""
     @property
     def in_use(self) -> int:
-        """Buffers that were acquired and not yet released."""
+        """Buffers that were acquired and not yet released; one that was lost does not count."""
     @property
     def hits(self) -> int:
         """Acquisitions that a kept buffer served, since the pool was made."""

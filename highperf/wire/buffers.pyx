@@ -7,8 +7,8 @@
 # the last call, so that a burst's memory goes back.
 #
 # A buffer knows the pool that lent it until it is released, so a pool takes back each of its
-# own once and nothing else. The pool does not know what it has lent: whoever keeps a buffer
-# for good says so by forget_c, and whoever loses one costs in_use its truth, but no memory.
+# own once and nothing else, and in_use stays true when a buffer is lost. The pool does not know
+# what it has lent; whoever keeps a buffer for good says so by forget_c.
 
 cimport cython
 from cpython.buffer cimport (
@@ -50,6 +50,9 @@ cdef class Buffer:
         self.capacity = capacity
 
     def __dealloc__(self):
+        # Without garbage collection nothing has cleared lender before.
+        if self.lender is not None:
+            self.lender.in_use -= 1
         free(self.data)
 
     def __len__(self):

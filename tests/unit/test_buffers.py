@@ -292,7 +292,7 @@ def test_counters_tell_hits_misses_use_and_bytes_held() -> None:
     assert counters(pool) == (0, 2, 1, KIB)
     pool.release(second)
     assert counters(pool) == (0, 2, 0, 3 * KIB)
-    pool.acquire()
+    assert pool.acquire() is first
     assert counters(pool) == (1, 2, 1, 2 * KIB)
 
 
@@ -343,8 +343,8 @@ def test_limit_counts_all_capacities_together() -> None:
 def test_pool_with_limit_zero_keeps_nothing() -> None:
     pool = BufferPool(limit_bytes=0)
     pool.release(pool.acquire())
-    pool.acquire()
-    assert counters(pool) == (0, 2, 1, 0)
+    pool.release(pool.acquire())
+    assert counters(pool) == (0, 2, 0, 0)
 
 
 def test_negative_limit_is_refused() -> None:
@@ -432,6 +432,32 @@ def test_with_statement_accepts_that_its_block_released_the_buffer() -> None:
     with pool.acquire() as buffer:
         pool.release(buffer)
     assert counters(pool) == (0, 1, 0, KIB)
+
+
+def test_buffer_that_is_lost_is_no_longer_in_use() -> None:
+    pool = BufferPool()
+    buffer, view = pool.acquire(), memoryview(pool.acquire())
+    assert pool.in_use == 2
+    del buffer
+    assert pool.in_use == 1
+    del view
+    assert counters(pool) == (0, 2, 0, 0)
+
+
+def test_forgotten_buffer_is_its_users_own(probe: Any) -> None:
+    pool = BufferPool()
+    buffer = pool.acquire()
+    buffer.write(b"kept ")
+    probe.forget(pool, buffer)
+    probe.forget(pool, buffer)
+    assert counters(pool) == (0, 1, 0, 0)
+    with buffer:
+        buffer.write(b"for good")
+    assert bytes(buffer) == b"kept for good"
+    with pytest.raises(ValueError, match="not acquired from this pool"):
+        pool.release(buffer)
+    del buffer
+    assert pool.in_use == 0
 
 
 def test_lent_buffer_keeps_its_pool_alive() -> None:
