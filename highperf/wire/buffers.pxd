@@ -28,6 +28,7 @@ cdef class Buffer:
 cdef class BufferPool:
     cdef list spare                         # CLASS_COUNT stacks of released buffers
     cdef Py_ssize_t low_water[CLASS_COUNT]  # a stack's least depth since the last trim: what nobody needed
+    cdef Py_ssize_t freed_bytes             # by trim, since the allocator last returned pages
     cdef readonly Py_ssize_t limit_bytes
     cdef readonly Py_ssize_t held_bytes
     cdef readonly Py_ssize_t in_use

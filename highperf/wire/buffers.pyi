@@ -90,5 +90,6 @@ class BufferPool:
         """Free half of what nobody has needed since the last call, the coldest first.
 
         Called at a steady pace (a worker does it once a second), so that the memory of a burst
-        goes back in a few calls while what every moment needs stays.
+        goes back in a few calls while what every moment needs stays. For each MiB or more that
+        was freed so, glibc returns the pages to the system, which takes it about a millisecond.
         """

@@ -4,7 +4,8 @@
 # that the warmest memory is used again. A buffer that grew is filed under the capacity that it
 # has now. Two bounds keep the pool honest: nothing above KEEP_LIMIT is kept, and no more than
 # limit_bytes in all; and trim, called once a second, frees half of what no one has needed since
-# the last call, so that a burst's memory goes back.
+# the last call, so that a burst's memory goes back. The allocator would keep it for itself while
+# anything younger lives above it, so from time to time it is told to return whole pages.
 #
 # A buffer knows the pool that lent it until it is released, so a pool takes back each of its
 # own once and nothing else, and in_use stays true when a buffer is lost. The pool does not know
@@ -22,9 +23,19 @@ from libc.string cimport memcpy
 
 cdef enum:
     SMALLEST = 1024
+    RETURN_AT = 1024 * 1024     # freed octets that are worth a millisecond of the allocator's work
 
 cdef extern from *:
+    """
+    #if defined(__GLIBC__)
+    #include <malloc.h>
+    #define HP_RETURN_PAGES() ((void)malloc_trim(0))
+    #else
+    #define HP_RETURN_PAGES() ((void)0)
+    #endif
+    """
     Py_ssize_t PY_SSIZE_T_MAX
+    void HP_RETURN_PAGES() nogil
 
 
 cdef inline int class_of(Py_ssize_t capacity) noexcept nogil:
@@ -196,6 +207,7 @@ cdef class BufferPool:
     cdef int trim_c(self) except -1:
         cdef int index
         cdef Py_ssize_t surplus
+        cdef Py_ssize_t held_bytes = self.held_bytes
         cdef list stack
         for index in range(CLASS_COUNT):
             stack = <list>self.spare[index]
@@ -204,4 +216,8 @@ cdef class BufferPool:
                 del stack[:surplus]             # the coldest
                 self.held_bytes -= surplus * (<Py_ssize_t>SMALLEST << index)
             self.low_water[index] = len(stack)
+        self.freed_bytes += held_bytes - self.held_bytes
+        if self.freed_bytes >= RETURN_AT:
+            self.freed_bytes = 0
+            HP_RETURN_PAGES()
         return 0
