@@ -50,7 +50,7 @@ def use_router():
 
 use_router()
 before = resident_bytes()
-for _ in range(20):
+for _ in range(60):
     use_router()
 print(resident_bytes() - before)
 """
@@ -69,6 +69,6 @@ def test_memory_of_a_burst_goes_back_after_some_trims(capacity: int) -> None:
 
 
 def test_router_frees_its_tree() -> None:
-    # A tree of this size takes 300 KB and more: twenty of them would show.
+    # The smaller part of such a tree, its lists of children, takes 100 KB: sixty of them would show.
     (grown,) = run(ROUTERS)
     assert grown < 2 * MIB
