@@ -94,8 +94,10 @@ def database_path(url: str) -> str:
         raise ValueError(
             "a file on another host is not supported; expected sqlite:///relative/path or sqlite:////absolute/path"
         )
-    if "?" in rest or "\0" in rest:
+    if "?" in rest:
         raise ValueError("parameters are not supported; expected sqlite:///FILE")
+    if not rest.isprintable():
+        raise ValueError("expected a file name of printable characters after sqlite:///")
     return os.path.abspath(rest[1:])
 
 
@@ -166,7 +168,7 @@ class UserStore:
         try:
             created = self._writer.submit((name, email))
         except QueueFull:
-            raise StoreBusy(f"{self._path}: too many users are waiting to be written") from None
+            raise StoreBusy(f"database {self._path} is too slow: too many users are waiting to be written") from None
         except WriterStopped:
             self._refuse()
         return await created
@@ -180,7 +182,7 @@ class UserStore:
         await self._writer.stop()
 
     def _refuse(self, *_: object) -> NoReturn:
-        raise StoreClosed(f"{self._path}: the store is not open")
+        raise StoreClosed(f"database {self._path} is not open")
 
 
 class _UserSink:
@@ -274,10 +276,10 @@ def _schema_version(connection: sqlite3.Connection, path: str) -> int:
     version: int = connection.execute("PRAGMA user_version").fetchone()[0]
     if version not in (0, SCHEMA_VERSION):
         raise StoreError(
-            f"{path}: has schema version {version}, but this highperf reads version {SCHEMA_VERSION}; {ANOTHER_FILE}"
+            f"database {path} has schema version {version}, expected version {SCHEMA_VERSION}; {ANOTHER_FILE}"
         )
     if version == 0 and connection.execute("SELECT 1 FROM sqlite_master").fetchone():
-        raise StoreError(f"{path}: holds the tables of another application; {ANOTHER_FILE}")
+        raise StoreError(f"database {path} holds the tables of another application; {ANOTHER_FILE}")
     return version
 
 
@@ -295,7 +297,9 @@ def _use_wal(connection: sqlite3.Connection, path: str, timeout_s: float) -> Non
         else:
             break
     if mode != "wal":
-        raise StoreError(f"{path}: its file system cannot share memory, which a write-ahead log needs; {ANOTHER_FILE}")
+        raise StoreError(
+            f"database {path} cannot keep a write-ahead log: its file system shares no memory; {ANOTHER_FILE}"
+        )
 
 
 def _primary_code(error: sqlite3.Error) -> int:
@@ -306,10 +310,10 @@ def _primary_code(error: sqlite3.Error) -> int:
 def _explained(path: str, error: sqlite3.Error) -> StoreError:
     code = _primary_code(error)
     if code == sqlite3.SQLITE_CANTOPEN:
-        return StoreError(f"{path}: cannot be opened: {_why_unopened(path)}")
+        return StoreError(f"database {path} cannot be opened: {_why_unopened(path)}")
     if code in EXPLANATIONS:
-        return StoreError(f"{path}: {EXPLANATIONS[code]}")
-    return StoreError(f"{path}: {error}; {ANOTHER_FILE}")
+        return StoreError(f"database {path} {EXPLANATIONS[code]}")
+    return StoreError(f"database {path} fails: {error}; {ANOTHER_FILE}")
 
 
 def _why_unopened(path: str) -> str:
