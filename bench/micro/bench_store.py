@@ -1,6 +1,6 @@
 """What the user store costs: a read, a create alone, creates that come together.
 
-    python bench/micro/bench_store.py [DIRECTORY]
+    python -m bench.micro.bench_store [DIRECTORY]
 
 The database is made in DIRECTORY (default: here), so that it lies on a real disk; the price of
 one fsync there is printed first, because a create alone is little else.

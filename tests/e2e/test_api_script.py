@@ -22,7 +22,7 @@ def answer(request):
 
 
 def run_script(port: int) -> subprocess.CompletedProcess[str]:
-    command = [ROOT / "test-api.sh", f"http://127.0.0.1:{port}"]
+    command = [str(ROOT / "test-api.sh"), f"http://127.0.0.1:{port}"]
     return subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
 
 
