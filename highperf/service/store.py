@@ -7,7 +7,7 @@ Rules
 - An acknowledged user survives a power cut: WAL with synchronous=FULL, so a commit has reached
   the disk before the create that waits for it goes on.
 - Reads never wait for writes. They run on the loop's thread, by one prepared statement on a
-  connection of their own; a lookup by primary key costs 2 us, half of that SQLite's file locks.
+  connection of their own; a lookup by primary key costs 2.2 us, 0.8 of them for SQLite's file locks.
 - A group of creates is one INSERT statement that is its own transaction, on the thread of a
   GroupWriter: one fsync, and a fixed number of hand-overs of the interpreter lock, per group.
 - E-mail addresses are kept as given and are unique without regard to ASCII case.
@@ -139,14 +139,13 @@ class UserStore:
         """Make the file or check it. Raises StoreError."""
         await self._writer.start()
         try:
-            reader = _connect(self._path, READ_BUSY_TIMEOUT_S)
-            reader.execute("PRAGMA query_only=ON")
-            cursor = reader.cursor()
+            self._reader = _connect(self._path, READ_BUSY_TIMEOUT_S)
+            self._reader.execute("PRAGMA query_only=ON")
+            cursor = self._reader.cursor()
             cursor.execute(READ_BY_ID, (0,)).fetchone()
         except sqlite3.Error as error:
-            await self._writer.stop()
+            await self.close()
             raise _explained(self._path, error) from error
-        self._reader = reader
         self._execute = cursor.execute
         self._fetch = cursor.fetchone
 
