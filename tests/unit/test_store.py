@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -412,7 +413,7 @@ def test_user_created_by_one_process_is_read_by_another_at_once(database: Path) 
 
 def test_open_waits_while_another_process_makes_the_file(database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     refused = threading.Event()
-    monkeypatch.setattr(store_module.time, "sleep", lambda _: refused.set())
+    monkeypatch.setattr(time, "sleep", lambda _: refused.set())
 
     async def scenario() -> None:
         store = UserStore(url_of(database))
