@@ -2,7 +2,7 @@
 
 HIGHPERF_BUILD picks the flavour:
   release   (default) -O2, no debug symbols, every Cython check off
-  debug     bounds and initialization checks on, HP_DEBUG ownership assertions
+  debug     Cython's bounds and initialization checks on, little optimization
   asan      debug plus address and undefined-behaviour sanitizers, errors at .pyx lines
   cov       line tracing for Cython.Coverage
   annotate  release, but only Cython's C files and annotated pages in build/cython-annotate
@@ -47,11 +47,9 @@ if not checked:
         compile_args += ["-fno-plt"]
 elif flavour == "debug":
     compile_args += ["-O1", "-g"]
-    macros += [("HP_DEBUG", "1")]
 elif flavour == "asan":
     compile_args += ["-O1", "-g", "-fsanitize=address,undefined", "-fno-omit-frame-pointer"]
     link_args += ["-fsanitize=address,undefined"]
-    macros += [("HP_DEBUG", "1")]
 else:
     compile_args += ["-O0", "-g0"]
     macros += [("CYTHON_TRACE_NOGIL", "1"), ("CYTHON_USE_SYS_MONITORING", "0")]
