@@ -47,7 +47,7 @@ def start_once(app: list[str], folder: str) -> Start:
     port = free_port()
     began = time.monotonic()
     process = subprocess.Popen(
-        [sys.executable, "-m", "highperf", *app, "--port", str(port), "--no-access-log"],
+        [sys.executable, "-m", "highperf", *app, "--port", str(port)],
         env={**os.environ, "DATABASE_URL": f"sqlite:///{folder}/users.db"},
         stdout=subprocess.DEVNULL,
     )

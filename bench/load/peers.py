@@ -1,8 +1,9 @@
 """The servers: a name, a start command, and what each is asked to serve.
 
 Every peer listens on 127.0.0.1 and is ready once GET /healthz answers 200. A command is split at
-spaces; then, in its parts and in env, {port}, {static}, {apps}, {work}, {run}, {python} and {venv}
-are filled in: {python} runs this benchmark, {venv} is the peer's own environment.
+spaces; then, in its parts and in env, {port}, {static}, {apps}, {work}, {run}, {root}, {python}
+and {venv} are filled in: {root} is this repository, {python} runs this benchmark, {venv} is the
+peer's own environment.
 """
 
 from dataclasses import dataclass, field
@@ -34,9 +35,8 @@ class Peer:
 def highperf(name: str, app: str, **more: Any) -> Peer:
     return Peer(
         name,
-        f"{{python}} -m highperf {app} --app-dir {{apps}} --port {{port}}"
-        " --backlog 4096 --no-access-log --log-level warning",
-        env={"IDLE_TIMEOUT": "300s"},
+        f"{{python}} -m highperf {app} --app-dir {{apps}} --port {{port}} --backlog 4096 --log-level warning",
+        env={"PYTHONPATH": "{root}", "IDLE_TIMEOUT": "300s"},
         distributions="highperf uvloop orjson",
         **more,
     )

