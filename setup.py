@@ -47,6 +47,7 @@ if not checked:
         compile_args += ["-fno-plt"]
 elif flavour == "debug":
     compile_args += ["-O1", "-g"]
+    macros += [("HP_PORTABLE", "1")]  # scans without SSE2
 elif flavour == "asan":
     compile_args += ["-O1", "-g", "-fsanitize=address,undefined", "-fno-omit-frame-pointer"]
     link_args += ["-fsanitize=address,undefined"]

@@ -17,7 +17,7 @@ class ProtocolError(HighperfError):
         self.reason = reason
 
     def __str__(self) -> str:
-        return f"{self.reason} ({self.status})"
+        return f"{self.status}: {self.reason}"
 
 
 class RouteConflict(HighperfError, ValueError):

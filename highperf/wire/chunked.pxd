@@ -28,7 +28,7 @@ cdef struct ChunkDecoder:
     int digits                  # of the current size
     int64_t line                # octets of the current chunk line after its size, or of the trailer line
     int64_t overhead            # octets of chunk lines so far, without their CRLFs
-    int64_t received            # octets of data that chunk sizes announced so far
+    int64_t received            # octets of data so far
     int64_t trailers            # trailer lines so far
     int64_t trailer_bytes       # octets of the trailer section so far
     int name_size

@@ -49,7 +49,7 @@ cdef class Head:
     cdef Span method_token
     cdef Span target            # request-target as sent
     cdef Span path              # raw path of origin- or absolute-form; size 0 means "/"
-    cdef Span query             # after the "?", without it
+    cdef Span query             # after the "?", without it; size 0 if there is none
     cdef bint has_query
     cdef bint asterisk          # OPTIONS *, also in its absolute form (no path, no query)
     cdef int minor              # HTTP/1.minor
@@ -58,12 +58,12 @@ cdef class Head:
     cdef Field* fields          # owned, grows up to Limits.fields, freed in __dealloc__
     cdef int field_count
     cdef int field_capacity
-    cdef Span authority         # of an absolute- or authority-form target, else Host; size 0: none (HTTP/1.0)
+    cdef Span authority          # from the target, else from Host; size 0: neither (HTTP/1.0)
 
     # what they mean for the connection (RFC 9112 sections 6 and 9)
     cdef bint keep_alive        # never after CONNECT: what follows it may be anything
     cdef bint chunked
-    cdef int64_t content_length # -1: no Content-Length
+    cdef int64_t content_length  # -1: no Content-Length
     cdef bint expects_continue
     cdef bint has_upgrade       # HTTP/1.1, Upgrade, and Connection: upgrade
 

@@ -109,9 +109,7 @@ cdef class Head:
             self.state = AT_FIELD_LINE
         while True:
             after = field_line(self, line, end, &field)
-            if after == NULL:
-                return unfinished(self, line, end, limits)
-            if after - line - 2 > limits.field_bytes or after - data > limits.head_bytes:
+            if after == NULL or after - line - 2 > limits.field_bytes or after - data > limits.head_bytes:
                 return unfinished(self, line, end, limits)
             if after - line == 2:
                 break
@@ -260,6 +258,7 @@ cdef inline const char* request_line(Head head, const char* line, const char* en
         head.method = method_of(line, p - line)
     head.method_token = span(head, line, p)
     head.has_query = False
+    head.query = span(head, p, p)
     head.asterisk = False
     target = p + 1
     if target == end:
@@ -383,8 +382,9 @@ cdef int target_error(char stop) noexcept nogil:
 
 
 cdef int line_end_error(char stop, int otherwise) noexcept nogil:
-    # A request line that ends early lacks a part; any other octet is itself the mistake.
-    if stop == c'\r' or stop == c'\n':
+    # A request line that ends early lacks a part, or has one space too many; any other octet is
+    # itself the mistake.
+    if stop == c'\r' or stop == c'\n' or stop == c' ':
         return ERROR_REQUEST_LINE
     return otherwise
 
@@ -401,7 +401,7 @@ cdef const char* other_version(Head head, const char* p, const char* end) noexce
     cdef const char* feed = <const char*>memchr(p, c'\n', end - p)
     if feed == NULL:
         return NULL
-    if p[0] == c' ':
+    if memchr(p, c' ', feed - p) != NULL:
         return fail(head, ERROR_REQUEST_LINE)
     if feed == p or (feed - 1)[0] != c'\r':
         return fail(head, ERROR_BARE_LF)

@@ -25,7 +25,7 @@ from highperf.wire.parser cimport (
     Head, Limits, METHOD_CONNECT, PARSE_FAILED, PARSE_NEED_MORE, Span,
 )
 from highperf.wire.request cimport (
-    Headers, Query, decode_path_c, headers_of_c, path_text_c, query_of_c,
+    decode_path_c, headers_of_c, path_text_c, query_of_c,
 )
 
 cdef enum:                      # RequestParser.state
