@@ -85,4 +85,4 @@ cdef class HttpProtocol(Stream):
     cdef int shut_c(self) except -1
     cdef int release_out_c(self) except -1
     cdef int release_pending_c(self) except -1
-    cdef int release_head_c(self) except -1
+    cdef int release_head_c(self, int callers) except -1

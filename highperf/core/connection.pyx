@@ -145,7 +145,7 @@ cdef class HttpProtocol(Stream):
         self.body = None
         self.release_out_c()
         self.release_pending_c()
-        self.release_head_c()
+        self.release_head_c(0)
         if self.drain_waiter is not None and not self.drain_waiter.done():
             self.drain_waiter.set_result(None)
         self.drain_waiter = None
@@ -280,7 +280,7 @@ cdef class HttpProtocol(Stream):
             head.keep_c(worker.pool, head.size)
             self.head = head
         if not self.busy:
-            self.release_head_c()
+            self.release_head_c(1)
         return 0
 
     cdef Py_ssize_t feed_body_c(self, const char* data, Py_ssize_t size) except -1:
@@ -464,7 +464,7 @@ cdef class HttpProtocol(Stream):
         if self.out is not None and self.out.size > FLUSH_SIZE:
             self.flush_c()
         if not self.processing:         # otherwise receive_c goes on by itself
-            self.release_head_c()
+            self.release_head_c(0)
             if self.body_kind != BODY_NONE and self.transport is not None and not self.closing:
                 self.transport.resume_reading()
             self.resume_c()
@@ -655,9 +655,10 @@ cdef class HttpProtocol(Stream):
             self.pending = None
         return 0
 
-    cdef int release_head_c(self) except -1:
+    cdef int release_head_c(self, int callers) except -1:
+        # callers: how many references to it are those of our callers' frames.
         cdef Head head = self.head
         if head is not None:
             self.head = None
-            self.worker.give_head_c(head)
+            self.worker.give_head_c(head, callers + 1)
         return 0

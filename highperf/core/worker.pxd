@@ -64,6 +64,6 @@ cdef class Worker:
     cdef int reschedule_c(self) except -1
     cdef str next_request_id_c(self)
     cdef int take_head_c(self) except -1
-    cdef int give_head_c(self, Head head) except -1
+    cdef int give_head_c(self, Head head, int callers) except -1
     cdef int opened_c(self, object stream) except -1
     cdef int closed_c(self, object stream) except -1

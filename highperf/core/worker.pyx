@@ -194,10 +194,10 @@ cdef class Worker:
         self.head = <Head>self.spare_heads.pop() if self.spare_heads else Head()
         return 0
 
-    cdef int give_head_c(self, Head head) except -1:
+    cdef int give_head_c(self, Head head, int callers) except -1:
         # A head that lived on is not needed by its connection any more. If a handler kept its
         # Request, octets and head stay with that; otherwise both serve again.
-        if Py_REFCNT(head) > 2:         # the caller's and ours
+        if Py_REFCNT(head) > callers:
             self.pool.forget_c(head.own)
         else:
             head.drop_c(self.pool)
