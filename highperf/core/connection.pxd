@@ -3,8 +3,7 @@
 from libc.stdint cimport int64_t
 from highperf.core.body cimport BodyReader
 from highperf.core.cycle cimport RequestCycle, Route
-from highperf.core.stream cimport Stream
-from highperf.core.worker cimport Worker
+from highperf.core.outgoing cimport Outgoing
 from highperf.guards.deadlines cimport Timer
 from highperf.wire.buffers cimport Buffer
 from highperf.wire.chunked cimport ChunkDecoder
@@ -17,13 +16,9 @@ cdef enum BodyKind:
     BODY_CHUNKED = 2
 
 
-cdef class HttpProtocol(Stream):
+cdef class HttpProtocol(Outgoing):
     # for the life of the connection
-    cdef Worker worker
-    cdef object transport       # None before connection_made and after connection_lost
-    cdef int fd                 # for send(2); -1: everything goes through the transport
     cdef Timer read_timer       # head, body, idle, linger or half-close: one at a time
-    cdef Timer write_timer
 
     # input
     cdef Head head              # unfinished, or that of a request that outlived its read; else None
@@ -34,11 +29,6 @@ cdef class HttpProtocol(Stream):
     cdef int64_t body_left      # octets of a BODY_LENGTH still to come
     cdef int64_t discarded      # octets of content that nobody wanted
     cdef int body_kind
-
-    # output
-    cdef Buffer out             # written but not sent; pooled; None when there is nothing
-    cdef object drain_waiter    # future of a stream that waits for the peer to take more, or None
-    cdef Py_ssize_t unsent      # what the transport held when the write timer last looked
 
     # the running request
     cdef RequestCycle cycle     # None: none, or one that the server answers itself
@@ -53,8 +43,6 @@ cdef class HttpProtocol(Stream):
     # where the connection stands
     cdef bint processing        # inside receive_c: answers are flushed at its end
     cdef bint holding           # reading is paused for the handler's sake
-    cdef bint writing_paused    # the transport holds more than it likes
-    cdef bint backed_up         # the transport may hold something: send(2) must not overtake it
     cdef bint closing           # no further request; close when all is flushed
     cdef bint lingering         # our side is closed; what comes is discarded
     cdef bint wary              # close by lingering: the peer may still be sending
@@ -75,14 +63,7 @@ cdef class HttpProtocol(Stream):
     cdef int after_c(self) except -1
     cdef int refuse_c(self, int status, str reason, const char* data, Py_ssize_t size) except -1
     cdef bint worth_discarding(self)
-    cdef Buffer out_c(self)
-    cdef int write_c(self, const char* octets, Py_ssize_t size, object owner) except -1
-    cdef int flush_c(self) except -1
-    cdef Py_ssize_t try_send_c(self, const char* octets, Py_ssize_t size) except -2
-    cdef int back_up_c(self, object octets) except -1
     cdef int time_out_c(self, str reason) except -1
-    cdef int check_progress_c(self) except -1
     cdef int shut_c(self) except -1
-    cdef int release_out_c(self) except -1
     cdef int release_pending_c(self) except -1
     cdef int release_head_c(self, int callers) except -1

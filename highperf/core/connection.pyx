@@ -5,9 +5,8 @@
 # Only what must survive the read is copied: a head cut in two, a request whose handler waits or
 # keeps it, and octets behind a request that is still being answered (`pending`).
 #
-# Output: answers are assembled in one pooled buffer and leave by one send(2) at the end of the
-# callback, so that pipelined answers share it. What the socket does not take goes through the
-# transport, and so does everything under TLS; send(2) never overtakes the transport's buffer.
+# Output: see outgoing.pyx. Answers are gathered while a read is processed and leave together at
+# its end, so that pipelined answers share one write.
 #
 # Rules:
 # - Requests are answered strictly in order: nothing is parsed while one is being answered.
@@ -15,10 +14,7 @@
 # - Every path out of a callback ends in after_c, which flushes, closes, and sets the timers.
 
 cimport cython
-from cpython.bytes cimport PyBytes_FromStringAndSize
-from cpython.memoryview cimport PyMemoryView_FromObject
 from cpython.ref cimport Py_REFCNT
-from libc.errno cimport EAGAIN, EINTR, errno
 from libc.stdint cimport int64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memmove
@@ -27,9 +23,10 @@ from highperf.core.cycle cimport (
     ROUTE_HANDLER, Match, RequestCycle, Route, answer_directly_c, choose_route_c, find_endpoint_c, problem_c,
     send_response_c, start_cycle_c,
 )
-from highperf.core.stream cimport LENGTH_UNKNOWN, Stream
+from highperf.core.outgoing cimport TIMER_WRITE, Outgoing
+from highperf.core.stream cimport LENGTH_UNKNOWN
 from highperf.core.worker cimport Worker
-from highperf.guards.deadlines cimport armed_c, disarm_c
+from highperf.guards.deadlines cimport disarm_c
 from highperf.wire.buffers cimport Buffer
 from highperf.wire.chunked cimport CHUNK_DATA, CHUNK_DONE, CHUNK_FAILED, ChunkDecoder, chunk_next_c
 from highperf.wire.parser cimport (
@@ -44,57 +41,34 @@ from highperf.wire.router cimport Endpoint
 
 from highperf.errors import HTTPError
 
-cdef extern from "sys/socket.h" nogil:
-    ssize_t send(int fd, const void* octets, size_t size, int flags)
-
-cdef extern from *:
-    """
-    #ifndef MSG_NOSIGNAL
-    #define MSG_NOSIGNAL 0      /* macOS; Python ignores SIGPIPE there as everywhere */
-    #endif
-    """
-    int MSG_NOSIGNAL
-
 cdef enum TimerKind:
-    TIMER_HEAD = 1
+    TIMER_HEAD = 1              # 0 is TIMER_WRITE
     TIMER_BODY
     TIMER_IDLE
     TIMER_LINGER
     TIMER_HALF_CLOSE
-    TIMER_WRITE
 
 cdef enum:
     HEAD_STEP = 4096            # how much of a read a cut head takes at a time
     PENDING_LIMIT = 64 * 1024   # octets behind the running request; then reading stops
     DISCARD_LIMIT = 64 * 1024   # unread content that is worth keeping the connection for
-    OUT_SIZE = 4096             # first capacity of an output buffer
     FLUSH_SIZE = 64 * 1024      # pipelined answers leave before the buffer is larger
-    LARGE_PART = 32 * 1024      # content from here on is sent from where it lies
 
 
 @cython.final
-cdef class HttpProtocol(Stream):
+cdef class HttpProtocol(Outgoing):
     def __cinit__(self, Worker worker not None):
-        self.worker = worker
-        self.fd = -1
         self.persistent = True
         self.read_timer.owner = <void*>self
-        self.write_timer.owner = <void*>self
-        self.write_timer.kind = TIMER_WRITE
 
     def __dealloc__(self):
         disarm_c(&self.read_timer)
-        disarm_c(&self.write_timer)
         free(self.chunks)
 
     # ---- asyncio.BufferedProtocol -------------------------------------------------------------
 
     def connection_made(self, transport):
-        self.transport = transport
-        if transport.get_extra_info("sslcontext") is None:
-            socket = transport.get_extra_info("socket")
-            if socket is not None:
-                self.fd = socket.fileno()
+        self.connect_c(transport)
         self.worker.opened_c(self)
         self.worker.touch_c()
         self.read_timer.kind = TIMER_HEAD
@@ -134,11 +108,9 @@ cdef class HttpProtocol(Stream):
     def connection_lost(self, error):
         cdef RequestCycle cycle = self.cycle
         self.worker.touch_c()
-        self.transport = None
-        self.fd = -1
+        self.disconnect_c()
         self.closing = True
         disarm_c(&self.read_timer)
-        disarm_c(&self.write_timer)
         self.cycle = None
         if cycle is not None:
             cycle.lost_c("client disconnected")
@@ -151,18 +123,12 @@ cdef class HttpProtocol(Stream):
         self.drain_waiter = None
         self.worker.closed_c(self)
 
-    def pause_writing(self):
-        self.writing_paused = True
-
-    def resume_writing(self):
-        self.writing_paused = False
-        if self.drain_waiter is not None:
-            if not self.drain_waiter.done():
-                self.drain_waiter.set_result(None)
-            self.drain_waiter = None
+    cdef int writable_c(self) except -1:
+        # What waited for the peer to take its answers may go on.
         if not self.busy and not self.processing and self.transport is not None:
             self.worker.touch_c()
             self.resume_c()
+        return 0
 
     # ---- input --------------------------------------------------------------------------------
 
@@ -429,9 +395,7 @@ cdef class HttpProtocol(Stream):
             persistence = PERSIST_CLOSE
         elif self.minor == 0:
             persistence = PERSIST_KEEP
-        if self.out is None:
-            self.out = self.worker.pool.acquire_c(OUT_SIZE)
-        return write_head_c(self.out, self.worker.standing, status, content_type, length, headers, persistence)
+        return write_head_c(self.out_c(), self.worker.standing, status, content_type, length, headers, persistence)
 
     cdef bint worth_discarding(self):
         # Reading on costs less than a new connection, unless the peer waits for our word.
@@ -480,14 +444,6 @@ cdef class HttpProtocol(Stream):
             self.transport.abort()
         return 0
 
-    cdef object drained_c(self):
-        self.flush_c()
-        if not self.writing_paused:
-            return None
-        if self.drain_waiter is None:
-            self.drain_waiter = self.worker.loop.create_future()
-        return self.drain_waiter
-
     cdef int pull_c(self) except -1:
         if self.expects_continue and self.transport is not None:
             self.expects_continue = False
@@ -511,65 +467,6 @@ cdef class HttpProtocol(Stream):
 
     cdef object client_c(self):
         return None if self.transport is None else self.transport.get_extra_info("peername")
-
-    # ---- output -------------------------------------------------------------------------------
-
-    cdef Buffer out_c(self):
-        if self.out is None:
-            self.out = self.worker.pool.acquire_c(OUT_SIZE)
-        return self.out
-
-    cdef int write_c(self, const char* octets, Py_ssize_t size, object owner) except -1:
-        # Small parts are gathered; a large one goes from where it lies, after what was gathered.
-        cdef Py_ssize_t sent = 0
-        if size < LARGE_PART or owner is None:
-            return self.out_c().append_c(octets, size)
-        self.flush_c()
-        if self.transport is None:
-            return 0
-        if self.fd >= 0 and not self.backed_up:
-            sent = self.try_send_c(octets, size)
-            if sent < 0:
-                return 0
-        if sent < size:
-            self.back_up_c(PyMemoryView_FromObject(owner)[sent:])
-        return 0
-
-    cdef int flush_c(self) except -1:
-        cdef Buffer out = self.out
-        cdef Py_ssize_t sent = 0
-        if out is None:
-            return 0
-        if self.transport is not None and out.size:
-            if self.backed_up and self.transport.get_write_buffer_size() == 0:
-                self.backed_up = False
-            if self.fd >= 0 and not self.backed_up:
-                sent = self.try_send_c(out.data, out.size)
-            if 0 <= sent < out.size:
-                self.back_up_c(PyBytes_FromStringAndSize(out.data + sent, out.size - sent))
-        return self.release_out_c()
-
-    cdef Py_ssize_t try_send_c(self, const char* octets, Py_ssize_t size) except -2:
-        # Octets that the socket took, 0 when it is full, -1 when the connection is broken.
-        cdef Py_ssize_t sent = send(self.fd, octets, size, MSG_NOSIGNAL)
-        if sent >= 0:
-            return sent
-        if errno == EAGAIN or errno == EINTR:
-            return 0
-        self.closing = True
-        self.transport.abort()
-        return -1
-
-    cdef int back_up_c(self, object octets) except -1:
-        # The socket is full: the transport sends the rest when it can.
-        if self.fd >= 0:
-            self.backed_up = True
-        self.transport.write(octets)
-        if not armed_c(&self.write_timer) and self.transport is not None:
-            self.unsent = self.transport.get_write_buffer_size()
-            if self.unsent:
-                self.worker.arm_c(self.worker.writes, &self.write_timer)
-        return 0
 
     # ---- the end ------------------------------------------------------------------------------
 
@@ -619,18 +516,6 @@ cdef class HttpProtocol(Stream):
             self.refuse_c(408, reason, self.head.own.data, self.head.own.size)
         return self.after_c()
 
-    cdef int check_progress_c(self) except -1:
-        cdef Py_ssize_t unsent = self.transport.get_write_buffer_size()
-        if unsent == 0:
-            return 0
-        if unsent >= self.unsent:
-            self.worker.logger.warning("%s took nothing of its answer in time", self.client_c())
-            self.closing = True
-            self.transport.abort()
-            return 0
-        self.unsent = unsent
-        return self.worker.arm_c(self.worker.writes, &self.write_timer)
-
     cdef int drain_c(self) except -1:
         # An idle connection ends now; any other with its present request.
         if self.transport is not None and not self.busy and self.head is None and self.pending is None:
@@ -641,12 +526,6 @@ cdef class HttpProtocol(Stream):
         if self.transport is not None:
             self.closing = True
             self.transport.abort()
-        return 0
-
-    cdef int release_out_c(self) except -1:
-        if self.out is not None:
-            self.worker.pool.release_c(self.out)
-            self.out = None
         return 0
 
     cdef int release_pending_c(self) except -1:

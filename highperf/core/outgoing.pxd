@@ -1,0 +1,34 @@
+# Outgoing: the half of a connection that sends. A Stream whose octets go through a transport.
+
+from highperf.core.stream cimport Stream
+from highperf.core.worker cimport Worker
+from highperf.guards.deadlines cimport Timer
+from highperf.wire.buffers cimport Buffer
+
+cdef enum:
+    TIMER_WRITE = 0             # kind of write_timer; subclasses number theirs from 1
+
+
+cdef class Outgoing(Stream):
+    cdef Worker worker
+    cdef object transport       # None before connect_c and after disconnect_c
+    cdef int fd                 # for send(2); -1: everything goes through the transport
+    cdef Timer write_timer
+    cdef Buffer out             # gathered but not sent; pooled; None when there is nothing
+    cdef object drain_waiter    # future of a stream that waits for the peer to take more, or None
+    cdef Py_ssize_t unsent      # what the transport held when the write timer last looked
+    cdef bint writing_paused    # the transport holds more than it likes
+    cdef bint backed_up         # the transport may hold something: send(2) must not overtake it
+
+    cdef int connect_c(self, object transport) except -1
+    cdef int disconnect_c(self) except -1
+    cdef int writable_c(self) except -1
+    cdef int wake_c(self) except -1
+    cdef Buffer out_c(self)
+    # Octets stay alive through owner, or are copied when it is None.
+    cdef int write_c(self, const char* octets, Py_ssize_t size, object owner) except -1
+    cdef int flush_c(self) except -1
+    cdef Py_ssize_t try_send_c(self, const char* octets, Py_ssize_t size) except -2
+    cdef int back_up_c(self, object octets) except -1
+    cdef int check_progress_c(self) except -1
+    cdef int release_out_c(self) except -1

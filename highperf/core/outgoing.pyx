@@ -1,0 +1,157 @@
+# Owns the outgoing half of a connection: gathered octets, send(2), back-pressure, write timeout.
+# Must not know what the octets mean.
+#
+# Octets are gathered in one pooled buffer until flush_c and leave by one send(2). What the socket
+# does not take goes through the transport, and so does everything under TLS; send(2) never
+# overtakes the transport's buffer. A large part is not gathered but sent from where it lies.
+
+from cpython.bytes cimport PyBytes_FromStringAndSize
+from cpython.memoryview cimport PyMemoryView_FromObject
+from libc.errno cimport EAGAIN, EINTR, errno
+
+from highperf.core.stream cimport Stream
+from highperf.core.worker cimport Worker
+from highperf.guards.deadlines cimport armed_c, disarm_c
+from highperf.wire.buffers cimport Buffer
+
+cdef extern from "sys/socket.h" nogil:
+    ssize_t send(int fd, const void* octets, size_t size, int flags)
+
+cdef extern from *:
+    """
+    #ifndef MSG_NOSIGNAL
+    #define MSG_NOSIGNAL 0      /* macOS; Python ignores SIGPIPE there as everywhere */
+    #endif
+    """
+    int MSG_NOSIGNAL
+
+cdef enum:
+    OUT_SIZE = 4096             # first capacity of an output buffer
+    LARGE_PART = 32 * 1024      # content from here on is sent from where it lies
+
+
+cdef class Outgoing(Stream):
+    def __cinit__(self, Worker worker not None):
+        self.worker = worker
+        self.fd = -1
+        self.write_timer.owner = <void*>self
+        self.write_timer.kind = TIMER_WRITE
+
+    def __dealloc__(self):
+        disarm_c(&self.write_timer)
+
+    cdef int connect_c(self, object transport) except -1:
+        self.transport = transport
+        if transport.get_extra_info("sslcontext") is None:
+            socket = transport.get_extra_info("socket")
+            if socket is not None:
+                self.fd = socket.fileno()
+        return 0
+
+    cdef int disconnect_c(self) except -1:
+        self.transport = None
+        self.fd = -1
+        disarm_c(&self.write_timer)
+        return 0
+
+    # ---- asyncio.BaseProtocol: the transport's buffer is full, or has room again --------------
+
+    def pause_writing(self):
+        self.writing_paused = True
+
+    def resume_writing(self):
+        self.writing_paused = False
+        self.wake_c()
+        self.writable_c()
+
+    cdef int writable_c(self) except -1:
+        return 0                # for subclasses
+
+    cdef int wake_c(self) except -1:
+        cdef object waiter = self.drain_waiter
+        self.drain_waiter = None
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
+        return 0
+
+    cdef object drained_c(self):
+        self.flush_c()
+        if not self.writing_paused:
+            return None
+        if self.drain_waiter is None:
+            self.drain_waiter = self.worker.loop.create_future()
+        return self.drain_waiter
+
+    # ---- gathering and sending ----------------------------------------------------------------
+
+    cdef Buffer out_c(self):
+        if self.out is None:
+            self.out = self.worker.pool.acquire_c(OUT_SIZE)
+        return self.out
+
+    cdef int write_c(self, const char* octets, Py_ssize_t size, object owner) except -1:
+        # Small parts are gathered; a large one goes from where it lies, after what was gathered.
+        cdef Py_ssize_t sent = 0
+        if size < LARGE_PART or owner is None:
+            return self.out_c().append_c(octets, size)
+        self.flush_c()
+        if self.transport is None:
+            return 0
+        if self.fd >= 0 and not self.backed_up:
+            sent = self.try_send_c(octets, size)
+            if sent < 0:
+                return 0
+        if sent < size:
+            self.back_up_c(PyMemoryView_FromObject(owner)[sent:])
+        return 0
+
+    cdef int flush_c(self) except -1:
+        cdef Buffer out = self.out
+        cdef Py_ssize_t sent = 0
+        if out is None:
+            return 0
+        if self.transport is not None and out.size:
+            if self.backed_up and self.transport.get_write_buffer_size() == 0:
+                self.backed_up = False
+            if self.fd >= 0 and not self.backed_up:
+                sent = self.try_send_c(out.data, out.size)
+            if 0 <= sent < out.size:
+                self.back_up_c(PyBytes_FromStringAndSize(out.data + sent, out.size - sent))
+        return self.release_out_c()
+
+    cdef Py_ssize_t try_send_c(self, const char* octets, Py_ssize_t size) except -2:
+        # Octets that the socket took, 0 when it is full, -1 when the connection is broken.
+        cdef Py_ssize_t sent = send(self.fd, octets, size, MSG_NOSIGNAL)
+        if sent >= 0:
+            return sent
+        if errno == EAGAIN or errno == EINTR:
+            return 0
+        self.close_c()
+        return -1
+
+    cdef int back_up_c(self, object octets) except -1:
+        # The socket is full: the transport sends the rest when it can.
+        if self.fd >= 0:
+            self.backed_up = True
+        self.transport.write(octets)
+        if not armed_c(&self.write_timer) and self.transport is not None:
+            self.unsent = self.transport.get_write_buffer_size()
+            if self.unsent:
+                self.worker.arm_c(self.worker.writes, &self.write_timer)
+        return 0
+
+    cdef int check_progress_c(self) except -1:
+        cdef Py_ssize_t unsent = self.transport.get_write_buffer_size()
+        if unsent == 0:
+            return 0
+        if unsent >= self.unsent:
+            self.worker.logger.warning("%s took nothing of its answer in time", self.client_c())
+            return self.close_c()
+        self.unsent = unsent
+        return self.worker.arm_c(self.worker.writes, &self.write_timer)
+
+    cdef int release_out_c(self) except -1:
+        if self.out is not None:
+            self.worker.pool.release_c(self.out)
+            self.out = None
+        return 0
