@@ -6,7 +6,7 @@ from highperf.core.stream cimport Stream
 from highperf.core.task cimport StepTask
 from highperf.core.worker cimport Worker
 from highperf.wire.parser cimport Head
-from highperf.wire.response cimport Response
+from highperf.wire.response cimport Response, ResponseHeaders
 from highperf.wire.router cimport Endpoint, PathParams
 
 
@@ -39,6 +39,7 @@ cdef class RequestCycle(StepTask):
 
     cdef int lost_c(self, str reason) except -1
     cdef int respond_c(self, Response response) except -1
+    cdef int answer_c(self, int status, bytes content_type, bytes content, ResponseHeaders headers) except -1
     cdef int finish_c(self) except -1
     cdef int fail_c(self, object error) except -1
 

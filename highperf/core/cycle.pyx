@@ -15,7 +15,7 @@ from highperf.core.task cimport StepTask
 from highperf.core.worker cimport Worker
 from highperf.wire.parser cimport METHOD_CONNECT, METHOD_GET, METHOD_HEAD, METHOD_OPTIONS, Head
 from highperf.wire.request cimport decode_path_c, has_percent_c
-from highperf.wire.response cimport Response, ResponseHeaders, encode_json_c, reason_c, response_from_c
+from highperf.wire.response cimport Response, ResponseHeaders, encode_builtin_c, encode_json_c, reason_c, response_from_c
 from highperf.wire.router cimport Endpoint
 
 import asyncio
@@ -24,6 +24,7 @@ from highperf.errors import HTTPError
 
 cdef object CancelledError = asyncio.CancelledError
 cdef bytes PLAIN = b"text/plain"
+cdef bytes JSON = b"application/json"
 cdef bytes PROBLEM = b"application/problem+json"
 cdef bytes OK = b"ok"
 cdef bytes READY = b"ready"
@@ -168,9 +169,12 @@ cdef class RequestCycle(StepTask):
         if self.streaming:
             self.finish_c()
             return None
-        response = <Response>result if type(result) is Response else response_from_c(result)
         if self.stream is None:
             return None
+        if type(result) is dict:            # the most frequent answer needs no Response
+            self.answer_c(200, JSON, encode_builtin_c(result), None)
+            return None
+        response = <Response>result if type(result) is Response else response_from_c(result)
         if response.source is not None:
             self.streaming = True
             return self.send_parts(response)
@@ -215,12 +219,13 @@ cdef class RequestCycle(StepTask):
         return self.cancel_c(reason)
 
     cdef int respond_c(self, Response response) except -1:
+        return self.answer_c(response.status, response.content_type_, <bytes>response.body_, response.headers_)
+
+    cdef int answer_c(self, int status, bytes content_type, bytes content, ResponseHeaders headers) except -1:
         cdef Stream stream = self.stream
-        cdef bytes content = <bytes>response.body_
         self.started = True
-        stream.start_c(response.status, response.content_type_, PyBytes_GET_SIZE(content), response.headers_)
-        if not self.head_only:
-            stream.send_c(PyBytes_AS_STRING(content), PyBytes_GET_SIZE(content), content)
+        stream.start_c(status, content_type, PyBytes_GET_SIZE(content), headers)
+        stream.send_c(PyBytes_AS_STRING(content), PyBytes_GET_SIZE(content), content)
         return self.finish_c()
 
     cdef int finish_c(self) except -1:

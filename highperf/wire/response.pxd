@@ -41,5 +41,6 @@ cdef int write_head_c(Buffer out, StandingFields standing, int status, bytes con
                       int64_t length, ResponseHeaders headers, int persistence) except -1
 cdef int write_chunk_size_c(Buffer out, Py_ssize_t size) except -1
 cdef bytes encode_json_c(object value)
+cdef bytes encode_builtin_c(object value)
 cdef Response response_from_c(object value)
 cdef str reason_c(int status)

@@ -299,6 +299,11 @@ def encode_default(value):
     raise TypeError(f"{type(value).__name__} is not JSON serializable")
 
 
+cdef bytes encode_builtin_c(object value):
+    # encode_json_c for dict and list, which spares them the question whether they are a Struct.
+    return dumps(value, encode_default)
+
+
 cdef bytes encode_json_c(object value):
     if isinstance(value, struct_type):
         return encode_struct(value)
