@@ -71,7 +71,7 @@ cdef class Head:
     cdef int error              # ParseError, 0 = none
 
     # progress of an unfinished head (private to parser.pyx)
-    cdef int state
+    cdef int state              # 0 until the request line is complete
     cdef Py_ssize_t line_start  # of the first line that is not complete
     cdef Py_ssize_t scanned     # no LF between line_start and here
     cdef uint32_t seen          # SEEN_ flags: fields and list members met so far

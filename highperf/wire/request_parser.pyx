@@ -231,7 +231,7 @@ cdef class RequestParser:
         if result == PARSE_FAILED:
             return self.fail_c(head.error)
         if result == PARSE_NEED_MORE:
-            if self.at_eof and head.line_start == size:
+            if self.at_eof and head.state == 0 and head.line_start == size:
                 self.state = AT_CLOSE
                 return CLOSED
             return self.wait_c()

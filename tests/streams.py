@@ -1,0 +1,70 @@
+"""Feeds a stream to RequestParser and writes down what came out, in a form that can be compared."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from highperf.errors import ProtocolError
+from highperf.wire.request_parser import CLOSED, NEED_DATA, Data, RequestHead, RequestParser
+
+CUT_SHORT = "input ended inside a request"
+
+
+@dataclass
+class Request:
+    method: str
+    target: bytes
+    version: str
+    headers: list[tuple[bytes, bytes]]
+    body: bytes = b""
+    trailers: list[tuple[bytes, bytes]] = field(default_factory=list)
+    complete: bool = False
+
+
+@dataclass
+class Outcome:
+    requests: list[Request]
+    error: tuple[int, str] | None  # status and reason
+    closed: bool = False  # a request said that it is the last one
+
+    @property
+    def complete(self) -> int:
+        """How many whole requests there were."""
+        return sum(request.complete for request in self.requests)
+
+    @property
+    def verdict(self) -> str:
+        """accept: nothing but whole requests; incomplete: it waited for more; reject: it was refused."""
+        if self.error is None:
+            return "accept"
+        return "incomplete" if self.error[1] == CUT_SHORT else "reject"
+
+
+def take_events(parser: RequestParser, requests: list[Request]) -> bool:
+    """Turns all events that are there into requests; says whether the parser is closed."""
+    while (event := parser.next_event()) not in (NEED_DATA, CLOSED):
+        if isinstance(event, RequestHead):
+            requests.append(Request(event.method, event.target, event.version, event.headers))
+        elif isinstance(event, Data):
+            assert event.data
+            requests[-1].body += event.data
+        else:
+            requests[-1].trailers = event.trailers
+            requests[-1].complete = True
+    return event is CLOSED
+
+
+def outcome(pieces: Iterable[bytes], *, eof: bool = True, **limits: int) -> Outcome:
+    """What a parser makes of the pieces, asked for events after each; `eof` ends the input behind them."""
+    parser = RequestParser(**limits)
+    requests: list[Request] = []
+    closed = False
+    try:
+        for piece in pieces:
+            parser.feed(piece)
+            closed = take_events(parser, requests)
+        if eof:
+            parser.feed_eof()
+            take_events(parser, requests)
+    except ProtocolError as error:
+        return Outcome(requests, (error.status, error.reason))
+    return Outcome(requests, None, closed)
