@@ -104,7 +104,8 @@ def run_cov(tree: Path, env: dict[str, str], arguments: list[str]) -> int:
     code = coverage("run", "-m", "pytest", *arguments)
     coverage("combine", "-q")
     coverage("html", "-q", "--fail-under=0", "-d", str(ROOT / "htmlcov"))
-    return code or coverage("report")
+    report = coverage("report")
+    return code or report
 
 
 RUNNERS: dict[str, Callable[[Path, dict[str, str], list[str]], int]] = {
