@@ -142,7 +142,11 @@ class Settings:
         "16m", size(most=TIB), _LIMITS, "Longest request body; above it 413.", variable="LIMIT_REQUEST_BODY"
     )
     limit_request_line: int = _setting(
-        "8k", size(least=32, most=32 * KIB), _LIMITS, "Longest request line; above it 414.", variable="LIMIT_REQUEST_LINE"
+        "8k",
+        size(least=32, most=32 * KIB),
+        _LIMITS,
+        "Longest request line; above it 414.",
+        variable="LIMIT_REQUEST_LINE",
     )
     limit_request_fields: int = _setting(
         "100", number(most=10_000), _LIMITS, "Most header fields; above it 431.", variable="LIMIT_REQUEST_FIELDS"

@@ -16,7 +16,6 @@ from traceback import StackSummary, TracebackException
 from types import ModuleType
 from typing import Any, Final
 
-import highperf
 from highperf.errors import ConfigError, HighperfError, StartupError
 from highperf.values import did_you_mean, quote
 
@@ -24,7 +23,7 @@ DEFAULT_ATTRIBUTE: Final = "app"
 APPLICATION_ATTRIBUTES: Final = ("build", "startup", "shutdown", "defaults")
 
 _NAME: Final = re.compile(r"(?P<module>\w+(?:\.\w+)*)(?::(?P<attribute>\w+(?:\.\w+)*)(?P<call>\(\))?)?")
-_MACHINERY: Final = ("<frozen importlib", importlib.__file__, *highperf.__path__)
+_MACHINERY: Final = ("<frozen importlib", importlib.__file__, str(Path(__file__).parents[1]))
 
 
 def load(name: str, app_dir: str = ".", *, factory: bool = False) -> Any:

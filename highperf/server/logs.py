@@ -56,5 +56,5 @@ class _UtcFormatter(logging.Formatter):
 
 
 class _TerminalFormatter(logging.Formatter):
-    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 (the name is logging's)
+    def formatMessage(self, record: logging.LogRecord) -> str:
         return f"{record.levelname + ':':9} {record.message}"

@@ -59,7 +59,9 @@ class Signals:
         faulthandler.register(signal.SIGUSR2, file=STDERR, all_threads=True, chain=True)
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         faulthandler.unregister(signal.SIGUSR2)
         for number, handler in self._previous.items():
             signal.signal(number, handler)

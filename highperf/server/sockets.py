@@ -21,7 +21,7 @@ def bind(host: str, port: int) -> list[socket.socket]:
     """Bound, not yet listening sockets for every address that the host name stands for, all on one port;
     port 0 lets the kernel choose it. StartupError says why not, and the way out."""
     bound: list[socket.socket] = []
-    unavailable: OSError | None = None
+    missing: OSError | None = None
     for family, address in _addresses(host, port):
         try:
             bound.append(_bind_one(family, address, bound[0].getsockname()[1] if bound else port))
@@ -29,10 +29,9 @@ def bind(host: str, port: int) -> list[socket.socket]:
             if error.errno not in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
                 _close(bound)
                 raise StartupError(bind_failure(error, host, port)) from None
-            # "localhost" means ::1 as well, which a machine without IPv6 does not have
-            unavailable = error
-    if not bound and unavailable:
-        raise StartupError(bind_failure(unavailable, host, port))
+            missing = error  # "localhost" means ::1 as well, which a machine without IPv6 does not have
+    if not bound:
+        raise StartupError(bind_failure(missing or OSError(errno.EADDRNOTAVAIL, ""), host, port))
     return bound
 
 

@@ -15,6 +15,7 @@ import os
 import resource
 import socket
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, Final, Protocol
 
 import uvloop
@@ -45,6 +46,10 @@ class Application(Protocol):
     def defaults(self) -> Mapping[str, object]:
         """Settings that the application gives, by Option.name."""
 
+    @property
+    def fallback(self) -> Any:
+        """Once built: the route for requests that no other takes, or None."""
+
     def build(self) -> Router:
         """The routes, which are fixed from now on. ConfigError or RouteConflict says what is wrong with them."""
 
@@ -65,7 +70,8 @@ def run(app: Application, settings: Settings) -> int:
     router = app.build()
     listeners = bind(settings.host, settings.port)
     loop = uvloop.new_event_loop()
-    server = Server(app, settings, loop, Worker(router, settings, loop, app=app))
+    worker = Worker(router, settings, loop, app=app, fallback=app.fallback)
+    server = Server(app, settings, loop, worker)
     try:
         with Signals(server, settings.shutdown_timeout_ns / SECOND, GRACE_S) as signals:
             code = loop.run_until_complete(server.serve(listeners))
@@ -95,9 +101,7 @@ def limits_in_force(settings: Settings) -> str:
 class Server:
     """One run of one application, which stop() or stop_quickly() ends."""
 
-    def __init__(
-        self, app: Application, settings: Settings, loop: asyncio.AbstractEventLoop, worker: Worker
-    ) -> None:
+    def __init__(self, app: Application, settings: Settings, loop: asyncio.AbstractEventLoop, worker: Worker) -> None:
         self.app = app
         self.settings = settings
         self.loop = loop
@@ -117,8 +121,7 @@ class Server:
     def stop_quickly(self, reason: str) -> None:
         """Cancel running requests now."""
         self._deadline_s = self.loop.time()
-        if not self._hurrying.done():
-            self._hurrying.set_result(None)
+        _settle(self._hurrying)
         if not self._stopping.done():
             self._stopping.set_result(reason)
 
@@ -185,7 +188,7 @@ class Server:
         worker.begin_drain()
         await self._stop_accepting()
         idle = self.loop.create_future()
-        worker.on_idle = lambda: idle.done() or idle.set_result(None)
+        worker.on_idle = partial(_settle, idle)
         if worker.connections:
             logger.info(
                 "Waiting for connections to close. (CTRL+C to force quit) %d connections, %d requests running",
@@ -238,6 +241,11 @@ class Server:
     async def _wait(self, until_s: float, *futures: asyncio.Future[Any], wanted: str = asyncio.FIRST_COMPLETED) -> None:
         """Until one of the futures is done (or whatever is wanted), but no longer than until loop.time() is until_s."""
         await asyncio.wait(futures, timeout=max(0.0, until_s - self.loop.time()), return_when=wanted)
+
+
+def _settle(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)
 
 
 def _raise_file_limit() -> None:
