@@ -164,7 +164,7 @@ class TestClient:
             loop = uvloop.new_event_loop()
             try:
                 settings = resolve(Layers(app=self.app.defaults))
-                worker = Worker(self.app.build(), settings, loop, app=self.app)
+                worker = Worker(self.app.build(), settings, loop, app=self.app, fallback=self.app.fallback)
                 loop.run_until_complete(self.app.startup())
             except BaseException:
                 loop.close()

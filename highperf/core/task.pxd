@@ -32,6 +32,7 @@ cdef class StepTask:
     cdef int suspended_c(self) except -1
 
     cdef int step_c(self, object error) except -1
+    cdef bint go_on_c(self, int verdict, object outcome) except -1
     cdef object throw_c(self, object error)
     cdef int wait_c(self, object awaited) except -1
     cdef int settle_c(self, int state, object outcome) except -1

@@ -117,23 +117,25 @@ cdef class StepTask:
             leave_task(self._loop, self)
             if verdict == PYGEN_NEXT:
                 return self.wait_c(outcome)
-            if verdict == PYGEN_ERROR:
-                self._coro = None
-                self.raised_c(outcome)
-                return self.settle_c(TASK_CANCELLED if isinstance(outcome, CancelledError) else TASK_RAISED, outcome)
-            if self._must_cancel:
-                self._coro = None
-                outcome = self.make_cancelled_error()
-                self.raised_c(outcome)
-                return self.settle_c(TASK_CANCELLED, outcome)
+            if not self.go_on_c(verdict, outcome):
+                return 0
+
+    cdef bint go_on_c(self, int verdict, object outcome) except -1:
+        # The coroutine has ended. Whether returned_c handed out another to go on with.
+        if verdict != PYGEN_ERROR and self._must_cancel:
+            verdict, outcome = PYGEN_ERROR, self.make_cancelled_error()
+        if verdict != PYGEN_ERROR:
             try:
                 self._coro = self.returned_c(outcome)
             except BaseException as failure:
-                self._coro = None
-                self.raised_c(failure)
-                return self.settle_c(TASK_RAISED, failure)
-            if self._coro is None:
-                return self.settle_c(TASK_RETURNED, outcome)
+                verdict, outcome = PYGEN_ERROR, failure
+        if verdict == PYGEN_ERROR:
+            self._coro = None
+            self.raised_c(outcome)
+            self.settle_c(TASK_CANCELLED if isinstance(outcome, CancelledError) else TASK_RAISED, outcome)
+        elif self._coro is None:
+            self.settle_c(TASK_RETURNED, outcome)
+        return self._coro is not None
 
     cdef object throw_c(self, object error):
         try:

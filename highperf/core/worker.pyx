@@ -37,14 +37,14 @@ cdef class Worker:
         if self.read_data == NULL:
             raise MemoryError()
 
-    def __init__(self, Router router not None, settings, loop, *, app=None):
+    def __init__(self, Router router not None, settings, loop, *, app=None, fallback=None):
         from highperf.core.connection import HttpProtocol       # imports this module
 
         self.protocol_class = HttpProtocol
         self.app = app
         self.loop = loop
         self.router = router
-        self.fallback = getattr(app, "fallback", None)
+        self.fallback = fallback
         self.logger = logging.getLogger("highperf.error")
         self.pool = BufferPool()
         self.head = Head()

@@ -1,0 +1,30 @@
+from asyncio import BaseTransport
+from typing import final
+
+from highperf.core.outgoing import Outgoing
+
+@final
+class HttpProtocol(Outgoing):
+    """One HTTP/1.1 connection (RFC 9112), an asyncio.BufferedProtocol by its methods.
+
+    Args:
+        worker: the process's share of the server that the connection belongs to.
+    """
+
+    def connection_made(self, transport: BaseTransport) -> None:
+        """The peer is there; its first head must be complete within the read timeout."""
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """The worker's read buffer; ``sizehint`` is ignored."""
+
+    def buffer_updated(self, size: int) -> None:
+        """That many octets were read into the buffer."""
+
+    def eof_received(self) -> bool:
+        """The peer has sent its last octet; True while a request may still be answered."""
+
+    def connection_lost(self, error: BaseException | None) -> None:
+        """The peer is gone: a running handler is cancelled."""
+
+    def log_refusal(self, status: int, reason: str, octets: bytes) -> None:
+        """One log line on what was refused, why, and how it began."""

@@ -1,0 +1,69 @@
+from collections.abc import AsyncIterator, Callable
+from typing import Any, Literal, final
+
+from highperf.core.request import Request
+from highperf.core.task import StepTask
+from highperf.errors import HTTPError
+from highperf.wire.response import Response
+
+@final
+class Route:
+    """What a router leads to.
+
+    Args:
+        pattern: the path's pattern, for people.
+        handler: called with the Request; None where the server answers.
+        limit_body: largest content in octets; -1: the server's limit.
+        answers: ``"health"`` or ``"ready"``: the server answers by itself.
+
+    Raises:
+        KeyError: ``answers`` is something else.
+    """
+
+    def __init__(
+        self,
+        pattern: str,
+        handler: Callable[[Request], Any] | None,
+        *,
+        limit_body: int = -1,
+        answers: Literal["health", "ready"] | None = None,
+    ) -> None: ...
+    @property
+    def pattern(self) -> str:
+        """As given."""
+
+    @property
+    def handler(self) -> Callable[[Request], Any] | None:
+        """As given."""
+
+    @property
+    def limit_body(self) -> int:
+        """As given."""
+
+def to_response(value: Any) -> Response:
+    """The Response that a handler's return value stands for; TypeError for what may not be returned."""
+
+def problem_for(error: HTTPError, request: Request) -> Response:
+    """The ``application/problem+json`` (RFC 9457) of an HTTPError."""
+
+@final
+class RequestCycle(StepTask):
+    """One request and its answer; made by the server."""
+
+    def stop(self, reason: str) -> bool:
+        """Cancels the handler; its client gets 503 with the reason. False: it has ended already."""
+
+    def send_parts(self, response: Response) -> Any:
+        """A coroutine that sends the parts of a streamed answer."""
+
+    def start_parts(self, response: Response) -> None:
+        """Sends the head of a streamed answer unless it has left."""
+
+    def response_for(self, error: BaseException) -> Response:
+        """The answer to a request whose handler raised."""
+
+    def log(self, words: str, error: BaseException) -> None:
+        """One log entry with traceback and request id."""
+
+    def describe(self) -> str:
+        """Method, path and id, for the dump of running requests."""

@@ -1,0 +1,16 @@
+from highperf.core.stream import Stream
+from highperf.core.worker import Worker
+
+class Outgoing(Stream):
+    """The half of a connection that sends.
+
+    Args:
+        worker: whose pool, clock and timers it uses.
+    """
+
+    def __init__(self, worker: Worker) -> None: ...
+    def pause_writing(self) -> None:
+        """asyncio.BaseProtocol: the transport holds more than it likes."""
+
+    def resume_writing(self) -> None:
+        """asyncio.BaseProtocol: the transport has room again."""

@@ -1,0 +1,107 @@
+from collections.abc import AsyncIterator
+from types import SimpleNamespace
+from typing import Any, TypeVar, final, overload
+
+from highperf.errors import HTTPError
+from highperf.wire.request import Headers, Query
+
+T = TypeVar("T")
+
+def invalid_value(error: Exception) -> HTTPError:
+    """HTTPError 422 with an RFC 6901 pointer, from msgspec's ValidationError."""
+
+@final
+class Request:
+    """What a handler sees of one request; made by the server. It may be kept for as long as one likes."""
+
+    cancel_reason: str | None
+    """Why the server cancelled the handler, e.g. ``"client disconnected"``; None: it did not."""
+
+    @property
+    def method(self) -> str:
+        """The method token, as sent (RFC 9110 section 9.1: case matters)."""
+
+    @property
+    def path(self) -> str:
+        """The path, percent-decoded once, as UTF-8 with replacement."""
+
+    @property
+    def raw_path(self) -> bytes:
+        """The target's path as sent."""
+
+    @property
+    def query_string(self) -> bytes:
+        """What follows the ``?``, as sent."""
+
+    @property
+    def query(self) -> Query:
+        """The query's names and values, decoded."""
+
+    @property
+    def headers(self) -> Headers:
+        """The fields: a case-insensitive multi-mapping."""
+
+    @property
+    def http_version(self) -> str:
+        """``"1.1"`` or ``"1.0"``."""
+
+    @property
+    def params(self) -> dict[str, str]:
+        """The path's parameters, decoded."""
+
+    @property
+    def route(self) -> str | None:
+        """The pattern of the route that took the request; None in middleware where none did."""
+
+    @property
+    def client(self) -> tuple[str, int] | None:
+        """Address and port of the peer; None when it is gone or has none."""
+
+    @property
+    def app(self) -> Any:
+        """The application."""
+
+    @property
+    def state(self) -> SimpleNamespace:
+        """A place for middleware to leave things for handlers."""
+
+    @property
+    def id(self) -> str:
+        """The request's id, as in the server's log and in the problem of a 500."""
+
+    async def body(self) -> bytes:
+        """The whole content.
+
+        Raises:
+            HTTPError: 413 above the limit, 408 if the peer was too slow, 400 if it ended early.
+            RuntimeError: parts of it were read before by ``stream`` or ``json_items``.
+        """
+
+    def stream(self) -> AsyncIterator[bytes]:
+        """The content in parts, as they come; the peer is slowed down to the reader's pace."""
+
+    @overload
+    async def json(self, type: None = None) -> Any:
+        """The content parsed as JSON; see the other form for the errors."""
+
+    @overload
+    async def json(self, type: type[T]) -> T:
+        """The content parsed as JSON into a value of this type, by msgspec.
+
+        Raises:
+            HTTPError: 415 if Content-Type names something else, 400 if it is no JSON, 422 with
+                ``errors`` (pointer, detail) if it does not fit the type; and those of ``body``.
+        """
+
+    def json_items(self, prefix: str = "item") -> AsyncIterator[Any]:
+        """The values below ``prefix`` (as ijson spells it), one by one, while the content comes.
+
+        ``"item"`` is each element of a top-level array, ``"users.item"`` each of the array ``users``.
+        Memory does not grow with the content.
+
+        Raises:
+            HTTPError: 415 or 400, as ``json``.
+        """
+
+    def require_json(self) -> None:
+        """HTTPError 415 unless Content-Type is absent or JSON (RFC 9110 section 15.5.16)."""

@@ -1,0 +1,108 @@
+from asyncio import AbstractEventLoop
+from collections.abc import Callable
+from logging import Logger
+from typing import Any, final
+
+from highperf.core.connection import HttpProtocol
+from highperf.wire.buffers import BufferPool
+from highperf.wire.router import Router
+
+@final
+class Worker:
+    """One process's share of the server: what all of its connections have in common.
+
+    Args:
+        router: leads to :class:`highperf.core.cycle.Route` objects.
+        settings: gives ``read_timeout_ns``, ``write_timeout_ns``, ``idle_timeout_ns`` (0: off),
+            ``limit_request_line`` (below 64 KiB), ``limit_request_field_size``,
+            ``limit_request_fields``, ``limit_request_head``, ``limit_request_body`` (octets, number) and
+            ``server_header`` (bool).
+        loop: the event loop that will run the connections.
+        app: what handlers see as ``request.app``.
+        fallback: the Route of requests that no route takes; None: they are answered 404, 405 or 204.
+
+    Raises:
+        ValueError: a limit is out of range.
+    """
+
+    ready: bool
+    on_idle: Callable[[], object] | None
+    def __init__(
+        self, router: Router, settings: Any, loop: AbstractEventLoop, *, app: Any = None, fallback: Any = None
+    ) -> None: ...
+    @property
+    def app(self) -> Any:
+        """What was given as ``app``."""
+
+    @property
+    def loop(self) -> AbstractEventLoop:
+        """The event loop."""
+
+    @property
+    def router(self) -> Router:
+        """The routes."""
+
+    @property
+    def pool(self) -> BufferPool:
+        """The buffers of this process."""
+
+    @property
+    def logger(self) -> Logger:
+        """``highperf.error``."""
+
+    @property
+    def decoders(self) -> dict[Any, Any]:
+        """msgspec decoders by type, made when first used."""
+
+    @property
+    def fallback(self) -> Any:
+        """What was given as ``fallback``."""
+
+    @property
+    def draining(self) -> bool:
+        """Whether begin_drain was called."""
+
+    @property
+    def served(self) -> int:
+        """Answers completed so far."""
+
+    @property
+    def cancelled(self) -> int:
+        """Requests cancelled so far, because the peer left or the server stopped."""
+
+    @property
+    def dropped(self) -> int:
+        """Requests that abort ended without an answer."""
+
+    @property
+    def connections(self) -> int:
+        """Open connections."""
+
+    @property
+    def in_flight(self) -> int:
+        """Requests whose handlers wait for something."""
+
+    def connection(self) -> HttpProtocol:
+        """A protocol for a new connection: the factory for ``loop.create_server``."""
+
+    def begin_drain(self) -> None:
+        """Not ready from now on: idle connections close, answers carry ``Connection: close``, and
+        ``on_idle`` is called when the last connection is gone."""
+
+    def cancel_requests(self, reason: str) -> None:
+        """Cancels every waiting handler; its client gets 503 with the reason."""
+
+    def abort(self) -> None:
+        """Ends every connection now."""
+
+    def close(self) -> None:
+        """Disarms the loop's timer."""
+
+    def describe_requests(self) -> list[str]:
+        """A line for each waiting request: method, path, request id."""
+
+    def tick(self) -> None:
+        """Ends what has timed out; called by the loop's timer."""
+
+    def advance(self, seconds: float) -> None:
+        """For tests: from the first call on, the worker's clock moves only here."""
