@@ -148,7 +148,8 @@ def _application(settings: Settings) -> "Application":
 
     from highperf.server.loader import load
 
-    return load(settings.app, settings.app_dir, factory=settings.factory)
+    app: Application = load(settings.app, settings.app_dir, factory=settings.factory)
+    return app
 
 
 def _print_config(settings: Settings) -> None:

@@ -56,5 +56,5 @@ class _UtcFormatter(logging.Formatter):
 
 
 class _TerminalFormatter(logging.Formatter):
-    def formatMessage(self, record: logging.LogRecord) -> str:
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 (the name is logging's)
         return f"{record.levelname + ':':9} {record.message}"

@@ -8,7 +8,7 @@ import os
 import socket
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from highperf.errors import StartupError
 from highperf.values import quote
@@ -63,7 +63,7 @@ def bind_failure(error: OSError, host: str, port: int) -> str:
     return f"Could not listen on {place}, port {port}: {os.strerror(error.errno or 0)}. Try another --host or --port."
 
 
-def _addresses(host: str, port: int) -> Iterator[tuple[socket.AddressFamily, tuple[str, int]]]:
+def _addresses(host: str, port: int) -> Iterator[tuple[socket.AddressFamily, tuple[Any, ...]]]:
     name = host.removeprefix("[").removesuffix("]")
     try:
         found = socket.getaddrinfo(name, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
@@ -72,14 +72,10 @@ def _addresses(host: str, port: int) -> Iterator[tuple[socket.AddressFamily, tup
         raise StartupError(
             f"Host {quote(host)} cannot be resolved: {reason}. Try --host 127.0.0.1, or --host 0.0.0.0 for all."
         ) from None
-    seen = set()
-    for family, _, _, _, address in found:
-        if family in (socket.AF_INET, socket.AF_INET6) and address not in seen:
-            seen.add(address)
-            yield family, address  # type: ignore[misc]
+    yield from dict.fromkeys((family, address) for family, _, _, _, address in found)
 
 
-def _bind_one(family: socket.AddressFamily, address: tuple[str, int], port: int) -> socket.socket:
+def _bind_one(family: socket.AddressFamily, address: tuple[Any, ...], port: int) -> socket.socket:
     listener = socket.socket(family, socket.SOCK_STREAM)
     try:
         # a restart must not wait for connections in TIME_WAIT; on Linux this does not share a live listener
