@@ -237,7 +237,9 @@ def _unmatched(router: Router, request: Request) -> Response:
         raise HTTPError(404, "nothing is served at this path")
     if request.method == "OPTIONS":
         return Response(status=204, headers={"Allow": ", ".join(allowed)})
-    raise HTTPError(405, f"{request.method} is not among the methods of this path", headers={"Allow": ", ".join(allowed)})
+    raise HTTPError(
+        405, f"{request.method} is not among the methods of this path", headers={"Allow": ", ".join(allowed)}
+    )
 
 
 def _check_policy(policy: dict[str, Any], path: str) -> dict[str, Any]:
@@ -249,7 +251,9 @@ def _check_policy(policy: dict[str, Any], path: str) -> dict[str, Any]:
         try:
             limit = parse_size(limit)
         except ValueError:
-            raise ValueError(f"route {path}: limit_body={quote(limit)}, expected a size such as 512, 16k or 2m") from None
+            raise ValueError(
+                f"route {path}: limit_body={quote(limit)}, expected a size such as 512, 16k or 2m"
+            ) from None
     if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 0):
         raise ValueError(f"route {path}: limit_body={limit!r}, expected a size such as 512, 16k or 2m")
     return {"limit_body": -1 if limit is None else limit, "blocking": bool(policy.get("blocking", False))}

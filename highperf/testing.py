@@ -186,7 +186,9 @@ class TestClient:
 class MemoryTransport(asyncio.Transport):
     """A transport whose peer is memory: ``feed`` is what the peer sends, ``sent`` what it gets."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, protocol: Any, peername: tuple[str, int] = ("127.0.0.1", 50000)) -> None:
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, protocol: Any, peername: tuple[str, int] = ("127.0.0.1", 50000)
+    ) -> None:
         super().__init__({"peername": peername})
         self.sent = bytearray()
         self.closed: asyncio.Future[None] = loop.create_future()
@@ -255,7 +257,9 @@ class _Answer:
         return io.BytesIO(self._octets)
 
 
-def _frame(method: str, path: str, fields: dict[str, str], content: bytes | Iterable[bytes] | None) -> tuple[bytes, bytes]:
+def _frame(
+    method: str, path: str, fields: dict[str, str], content: bytes | Iterable[bytes] | None
+) -> tuple[bytes, bytes]:
     body = b""
     if isinstance(content, (bytes, bytearray, memoryview)):
         body = bytes(content)

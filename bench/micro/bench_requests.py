@@ -12,6 +12,8 @@ from typing import Any
 import orjson
 import pytest
 import uvloop
+
+from bench.micro.null_transport import NullTransport, exchange, feeding_loop
 from highperf.config import Settings
 from highperf.core.cycle import Route
 from highperf.core.request import Request
@@ -19,8 +21,6 @@ from highperf.core.worker import Worker
 from highperf.wire.buffers import BufferPool
 from highperf.wire.response import Response
 from highperf.wire.router import Router
-
-from bench.micro.null_transport import NullTransport, exchange, feeding_loop
 
 HOST = b"Host: 127.0.0.1:8080\r\n"
 HEALTH = b"GET /healthz HTTP/1.1\r\n" + HOST + b"\r\n"

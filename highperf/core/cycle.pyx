@@ -22,6 +22,9 @@ import asyncio
 
 from highperf.errors import HTTPError
 
+cdef extern from "Python.h":
+    object PyContext_Copy(object context)
+
 cdef object CancelledError = asyncio.CancelledError
 cdef bytes PLAIN = b"text/plain"
 cdef bytes JSON = b"application/json"
@@ -125,6 +128,14 @@ def problem_for(error, Request request not None):
     return problem_c(error.status, error.detail, request.raw_path.decode("ascii"), error.members, error.headers)
 
 
+cdef bytes part_octets(object part):
+    if isinstance(part, str):
+        return (<str>part).encode("utf-8")
+    if isinstance(part, (bytes, bytearray, memoryview)):
+        return bytes(part)
+    raise TypeError(f"a part of a stream must be bytes or str, not {type(part).__name__}")
+
+
 cdef int send_octets_c(Stream stream, int status, bytes content_type, bytes content) except -1:
     stream.start_c(status, content_type, PyBytes_GET_SIZE(content), None)
     stream.send_c(PyBytes_AS_STRING(content), PyBytes_GET_SIZE(content), content)
@@ -154,6 +165,7 @@ cdef RequestCycle start_cycle_c(Worker worker, Stream stream, Head head, Endpoin
     if match.decoded_size >= 0:
         request.decoded = PyBytes_FromStringAndSize(worker.path, match.decoded_size)
     cycle._loop = worker.loop
+    cycle._context = PyContext_Copy(worker.context)
     cycle.worker = worker
     cycle.stream = stream
     cycle.request = request
@@ -248,7 +260,7 @@ cdef class RequestCycle(StepTask):
         try:
             if not self.head_only:
                 async for part in source:
-                    octets = part.encode("utf-8") if type(part) is str else bytes(part)
+                    octets = part_octets(part)
                     if self.stream is None:
                         return
                     self.start_parts(response)

@@ -8,15 +8,20 @@
 #
 # Rules:
 # - begin_c is called from a callback of the running loop, outside of any other task.
-# - begin_c enters the context itself; later steps are called by the loop inside of it.
+# - Whoever makes a StepTask gives it _loop and a _context of its own. begin_c enters the context
+#   itself; later steps are called by the loop inside of it.
 # - Semantics are those of CPython's Task.__step; uncancel clears _must_cancel as 3.13 does.
+# - Nothing of a subclass runs while an exception is being handled here: it would become the
+#   context of exceptions that have nothing to do with it.
 
 cimport cython
 from cpython.object cimport PyObject
 
 import asyncio
+import inspect
 import itertools
-from asyncio import base_tasks, tasks
+import reprlib
+from asyncio import base_tasks, futures, tasks
 
 cdef extern from *:
     """
@@ -24,15 +29,35 @@ cdef extern from *:
         PyAsyncMethods* methods = Py_TYPE(value)->tp_as_async;
         return methods != NULL && methods->am_await != NULL;
     }
+    /* The exception that is set, and no longer set: as it was raised, without a frame of ours. */
+    static inline PyObject* hp_take_raised(void) {
+    #if PY_VERSION_HEX >= 0x030C0000
+        return PyErr_GetRaisedException();
+    #else
+        PyObject *type, *value, *trace;
+        PyErr_Fetch(&type, &value, &trace);
+        PyErr_NormalizeException(&type, &value, &trace);
+        if (trace != NULL) {
+            PyException_SetTraceback(value, trace);
+            Py_DECREF(trace);
+        }
+        Py_DECREF(type);
+        return value;
+    #endif
+    }
     """
     bint hp_is_awaitable(object value)
+    object hp_take_raised()
 
 cdef extern from "Python.h":
     int PYGEN_RETURN
     int PYGEN_ERROR
     int PYGEN_NEXT
     int PyIter_Send(PyObject* iterator, PyObject* value, PyObject** result)
+    PyObject* PyObject_CallOneArg(object function, object argument)
+    PyObject* PyObject_CallMethodOneArg(object target, object name, object argument)
     bint PyCoro_CheckExact(object value)
+    bint PyGen_CheckExact(object value)
     object PyContext_CopyCurrent()
     int PyContext_Enter(object context) except -1
     int PyContext_Exit(object context) except -1
@@ -43,9 +68,11 @@ cdef object enter_task = tasks._enter_task
 cdef object leave_task = tasks._leave_task
 cdef object register_task = tasks._register_task
 cdef object unregister_task = tasks._unregister_task
+cdef object loop_of = futures._get_loop
 cdef object CancelledError = asyncio.CancelledError
 cdef object InvalidStateError = asyncio.InvalidStateError
 cdef object next_number = itertools.count(1).__next__
+cdef tuple STATES = ("pending", "finished", "finished", "cancelled")     # by TaskState
 
 
 async def await_any(awaitable):
@@ -53,142 +80,190 @@ async def await_any(awaitable):
     return await awaitable
 
 
-cdef int reraise() except -1:
-    return -1                   # the exception is already set
+cdef inline bint can_wait(object value):
+    return hp_is_awaitable(value) or (PyGen_CheckExact(value) and inspect.isawaitable(value))
 
 
-cdef object take_exception():
-    try:
-        reraise()
-    except BaseException as error:
-        return error
+cdef inline object take(PyObject* value):
+    # Makes a new reference that C handed out one that Cython looks after.
+    cdef object taken = <object>value
+    Py_DECREF(value)
+    return taken
+
+
+def raise_again(error):
+    raise error
+
+
+@reprlib.recursive_repr()
+def describe(StepTask task not None):
+    words = [STATES[task.state], f"name={task.get_name()!r}"]
+    if task.state == TASK_PENDING and task.cancel_requests:
+        words[0] = "cancelling"
+    if task._coro is not None:
+        words.append(f"coro={task._coro!r}")
+    if task._fut_waiter is not None:
+        words.append(f"wait_for={task._fut_waiter!r}")
+    if task.state == TASK_RETURNED:
+        words.append(f"result={reprlib.repr(task.outcome)}")
+    elif task.state == TASK_RAISED:
+        words.append(f"exception={task.outcome!r}")
+    return f"<{type(task).__name__} {' '.join(words)}>"
 
 
 cdef class StepTask:
     # ---- driving ------------------------------------------------------------------------------
 
     cdef int begin_c(self, object function, object argument) except -1:
-        # Calls function(argument) in a fresh context; drives what it returns if that can wait.
-        cdef object context = PyContext_CopyCurrent()
-        self._context = context
-        PyContext_Enter(context)
+        # Calls function(argument), and drives what it returns if that can wait.
+        PyContext_Enter(self._context)
         try:
-            result = function(argument)
-            if PyCoro_CheckExact(result):
-                self._coro = result
-            elif hp_is_awaitable(result):
-                self._coro = await_any(result)
-            else:
-                self._coro = self.returned_c(result)
-                if self._coro is None:
-                    self.settle_c(TASK_RETURNED, result)
-        except BaseException as error:
-            self.raised_c(error)
-            self.settle_c(TASK_RAISED, error)
-        else:
-            if self._coro is not None:
-                self.step_c(None)
+            enter_task(self._loop, self)
+            self.call_c(function, argument)
         finally:
-            PyContext_Exit(context)
+            PyContext_Exit(self._context)
         return 0
 
+    cdef int call_c(self, object function, object argument) except -1:
+        cdef PyObject* value = PyObject_CallOneArg(function, argument)
+        cdef object result
+        if value == NULL:
+            result = hp_take_raised()
+            leave_task(self._loop, self)
+            return self.end_raised_c(result)
+        result = take(value)
+        if PyCoro_CheckExact(result):
+            self._coro = result
+        elif can_wait(result):
+            self._coro = await_any(result)
+        else:
+            leave_task(self._loop, self)
+            if self.end_returned_c(result):
+                return 0
+            enter_task(self._loop, self)
+        return self.run_c(None)
+
     cdef int step_c(self, object error) except -1:
-        # Runs until the coroutine waits or ends; returned_c may hand out another to go on with.
-        cdef PyObject* value = NULL
+        if self.state != TASK_PENDING:
+            raise InvalidStateError(f"a step of a task that is done: {self!r} {error!r}")
+        self._fut_waiter = None
+        enter_task(self._loop, self)
+        return self.run_c(error)
+
+    cdef int run_c(self, object error) except -1:
+        # As the current task, until the coroutine waits or ends.
+        cdef PyObject* value
         cdef object outcome
         cdef int verdict
         if self._must_cancel:
-            if not isinstance(error, CancelledError):
-                error = self.make_cancelled_error()
             self._must_cancel = False
-        self._fut_waiter = None
+            if not isinstance(error, CancelledError):
+                error = self._make_cancelled_error()
         while True:
-            enter_task(self._loop, self)
+            value = NULL
             if error is None:
                 verdict = PyIter_Send(<PyObject*>self._coro, Py_None, &value)
-                if verdict == PYGEN_ERROR:
-                    outcome = take_exception()
-                else:
-                    outcome = <object>value
-                    Py_DECREF(value)
             else:
-                verdict, outcome = self.throw_c(error)
+                value = PyObject_CallMethodOneArg(self._coro, "throw", error)
+                verdict = PYGEN_NEXT if value != NULL else PYGEN_ERROR
                 error = None
+            outcome = hp_take_raised() if verdict == PYGEN_ERROR else take(value)
             leave_task(self._loop, self)
             if verdict == PYGEN_NEXT:
                 return self.wait_c(outcome)
-            if not self.go_on_c(verdict, outcome):
+            if verdict == PYGEN_ERROR:
+                if not isinstance(outcome, StopIteration):
+                    return self.end_raised_c(outcome)
+                outcome = outcome.value             # throw() tells a return so
+            if self.end_returned_c(outcome):
                 return 0
-
-    cdef bint go_on_c(self, int verdict, object outcome) except -1:
-        # The coroutine has ended. Whether returned_c handed out another to go on with.
-        if verdict != PYGEN_ERROR and self._must_cancel:
-            verdict, outcome = PYGEN_ERROR, self.make_cancelled_error()
-        if verdict != PYGEN_ERROR:
-            try:
-                self._coro = self.returned_c(outcome)
-            except BaseException as failure:
-                verdict, outcome = PYGEN_ERROR, failure
-        if verdict == PYGEN_ERROR:
-            self._coro = None
-            self.raised_c(outcome)
-            self.settle_c(TASK_CANCELLED if isinstance(outcome, CancelledError) else TASK_RAISED, outcome)
-        elif self._coro is None:
-            self.settle_c(TASK_RETURNED, outcome)
-        return self._coro is not None
-
-    cdef object throw_c(self, object error):
-        try:
-            return PYGEN_NEXT, self._coro.throw(error)
-        except StopIteration as stop:
-            return PYGEN_RETURN, stop.value
-        except BaseException as raised:
-            return PYGEN_ERROR, raised
+            enter_task(self._loop, self)
 
     cdef int wait_c(self, object awaited) except -1:
         cdef object problem = None
-        if awaited is None:                             # a bare yield: asyncio.sleep(0)
+        if awaited is None:                         # a bare yield: asyncio.sleep(0)
             self._loop.call_soon(self._step, None, context=self._context)
-        elif not getattr(awaited, "_asyncio_future_blocking", False):
-            problem = f"a handler's coroutine yielded {awaited!r}, which is no future"
-        elif awaited is self:
-            problem = "a task cannot await itself"
-        elif awaited.get_loop() is not self._loop:
-            problem = f"{awaited!r} belongs to another event loop"
         else:
-            awaited._asyncio_future_blocking = False
-            awaited.add_done_callback(self._wakeup, context=self._context)
-            self._fut_waiter = awaited
-            if self._must_cancel and awaited.cancel(self.cancel_message):
+            try:
+                self.attend_c(awaited)
+            except BaseException as error:
+                problem = error
+            if problem is not None:
+                self._loop.call_soon(self._step, problem, context=self._context)
+            elif self._must_cancel and awaited.cancel(self._cancel_message):
                 self._must_cancel = False
-        if problem is not None:
-            self._loop.call_soon(self._step, RuntimeError(problem), context=self._context)
         if not self.registered:
             self.registered = True
             register_task(self)
             self.suspended_c()
         return 0
 
+    cdef int attend_c(self, object awaited) except -1:
+        # To be woken when the future is done.
+        cdef object blocking = getattr(awaited, "_asyncio_future_blocking", None)
+        if blocking is None:
+            raise RuntimeError(f"{self!r} got {awaited!r}, which is no future")
+        if getattr(awaited, "_loop", None) is not self._loop and loop_of(awaited) is not self._loop:
+            raise RuntimeError(f"{self!r} got {awaited!r}, which belongs to another event loop")
+        if not blocking:
+            raise RuntimeError(f"{self!r} got {awaited!r} by yield, where await belongs")
+        if awaited is self:
+            raise RuntimeError(f"{self!r} cannot await itself")
+        awaited._asyncio_future_blocking = False
+        awaited.add_done_callback(self._wakeup, context=self._context)
+        self._fut_waiter = awaited
+        return 0
+
     def _step(self, error):
         self.step_c(error)
 
     def _wakeup(self, future):
+        cdef object error = None
         try:
             future.result()
+        except BaseException as raised:
+            error = raised
+        self.step_c(error)
+
+    # ---- the end ------------------------------------------------------------------------------
+
+    cdef bint end_returned_c(self, object result) except -1:
+        # False where returned_c has another coroutine to go on with.
+        cdef object failure = None
+        self._coro = None
+        if self._must_cancel:                       # right before it returned
+            self._must_cancel = False
+            self.end_raised_c(self._make_cancelled_error())
+            return True
+        try:
+            self._coro = self.returned_c(result)
         except BaseException as error:
-            self.step_c(error)
+            failure = error
+        if failure is not None:
+            self.end_raised_c(failure)
+        elif self._coro is not None:
+            return False
         else:
-            self.step_c(None)
+            self.settle_c(TASK_RETURNED, result)
+        return True
+
+    cdef int end_raised_c(self, object error) except -1:
+        self._coro = None
+        self.traceback = error.__traceback__
+        self.raised_c(error)
+        self.settle_c(TASK_CANCELLED if isinstance(error, CancelledError) else TASK_RAISED, error)
+        if isinstance(error, KeyboardInterrupt):    # meant for the whole program
+            self._loop.call_soon(raise_again, error)
+        return 0
 
     cdef int settle_c(self, int state, object outcome) except -1:
-        cdef list callbacks = self.callbacks
+        cdef list callbacks = self._callbacks
         self.state = state
         self.outcome = outcome
-        self._fut_waiter = None
         if self.registered:
             unregister_task(self)
         if callbacks is not None:
-            self.callbacks = None
+            self._callbacks = None
             for callback, context in callbacks:
                 self._loop.call_soon(callback, self, context=context)
         return 0
@@ -210,13 +285,10 @@ cdef class StepTask:
         if self.state != TASK_PENDING:
             return False
         self.cancel_requests += 1
-        self.cancel_message = message
+        self._cancel_message = message
         if self._fut_waiter is None or not self._fut_waiter.cancel(message):
             self._must_cancel = True
         return True
-
-    def make_cancelled_error(self):
-        return CancelledError() if self.cancel_message is None else CancelledError(self.cancel_message)
 
     def cancel(self, msg=None):
         return self.cancel_c(msg)
@@ -231,6 +303,11 @@ cdef class StepTask:
                 self._must_cancel = False
         return self.cancel_requests
 
+    def _make_cancelled_error(self):
+        if self.state == TASK_CANCELLED:
+            return self.outcome
+        return CancelledError() if self._cancel_message is None else CancelledError(self._cancel_message)
+
     def done(self):
         return self.state != TASK_PENDING
 
@@ -240,14 +317,18 @@ cdef class StepTask:
     def result(self):
         error = self.exception()
         if error is not None:
-            raise error
+            raise error.with_traceback(self.traceback)      # not with that of whoever asked before
         return self.outcome
 
     def exception(self):
         if self.state == TASK_PENDING:
             raise InvalidStateError("the task is not done yet")
         if self.state == TASK_CANCELLED:
-            raise self.outcome
+            raise self.outcome.with_traceback(self.traceback)
+        return self._exception
+
+    @property
+    def _exception(self):
         return self.outcome if self.state == TASK_RAISED else None
 
     def add_done_callback(self, callback, *, context=None):
@@ -255,17 +336,17 @@ cdef class StepTask:
             context = PyContext_CopyCurrent()
         if self.state != TASK_PENDING:
             self._loop.call_soon(callback, self, context=context)
-        elif self.callbacks is None:
-            self.callbacks = [(callback, context)]
+        elif self._callbacks is None:
+            self._callbacks = [(callback, context)]
         else:
-            self.callbacks.append((callback, context))
+            self._callbacks.append((callback, context))
 
     def remove_done_callback(self, callback):
-        if self.callbacks is None:
+        if self._callbacks is None:
             return 0
-        kept = [pair for pair in self.callbacks if pair[0] != callback]
-        removed = len(self.callbacks) - len(kept)
-        self.callbacks = kept
+        kept = [pair for pair in self._callbacks if pair[0] != callback]
+        removed = len(self._callbacks) - len(kept)
+        self._callbacks = kept
         return removed
 
     def get_loop(self):
@@ -290,6 +371,9 @@ cdef class StepTask:
 
     def print_stack(self, *, limit=None, file=None):
         return base_tasks._task_print_stack(self, limit, file)
+
+    def __repr__(self):
+        return describe(self)
 
     def __await__(self):
         if self.state == TASK_PENDING:

@@ -16,6 +16,7 @@ cdef class Worker:
     # for the life of the process
     cdef readonly object app
     cdef readonly object loop
+    cdef readonly object context        # what each request's context variables are when it begins
     cdef readonly Router router
     cdef readonly BufferPool pool
     cdef readonly object logger

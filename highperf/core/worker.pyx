@@ -19,6 +19,7 @@ from highperf.wire.parser cimport Head
 from highperf.wire.response cimport StandingFields
 from highperf.wire.router cimport Router
 
+import contextvars
 import logging
 import secrets
 
@@ -43,6 +44,7 @@ cdef class Worker:
         self.protocol_class = HttpProtocol
         self.app = app
         self.loop = loop
+        self.context = contextvars.copy_context()
         self.router = router
         self.fallback = fallback
         self.logger = logging.getLogger("highperf.error")

@@ -31,9 +31,7 @@ class ResponseHeaders:
         ValueError: a name or value that may not be sent.
     """
 
-    def __init__(
-        self, fields: Mapping[str, str] | Iterable[tuple[str | bytes, str | bytes]] | None = None
-    ) -> None: ...
+    def __init__(self, fields: Mapping[str, str] | Iterable[tuple[str | bytes, str | bytes]] | None = None) -> None: ...
     def append(self, name: str | bytes, value: str | bytes) -> None:
         """Adds a field, beside others of its name."""
 
