@@ -163,9 +163,9 @@ class App:
             for method, path, handler, policy in self._routes:
                 router.add(method, path, Route(path, self._wrap(handler, policy), limit_body=policy["limit_body"]))
             if self._health:
-                for path, answers in (("/healthz", "health"), ("/readyz", "ready")):
-                    if not router.allowed(path):
-                        router.add("GET", path, Route(path, None, answers=answers))
+                for route in (Route("/healthz", None, answers="health"), Route("/readyz", None, answers="ready")):
+                    if not router.allowed(route.pattern):
+                        router.add("GET", route.pattern, route)
             if self._middleware:
                 self.fallback = Route("*", self._wrap(functools.partial(_unmatched, router), {}))
             self._router = router
@@ -198,7 +198,7 @@ class App:
 
     def _wrap(self, handler: Handler, policy: dict[str, Any]) -> Handler:
         if policy.get("blocking"):
-            handler = functools.partial(asyncio.to_thread, handler)
+            handler = functools.partial(_call_in_thread, handler)
         if not self._middleware:
             return handler
         call: CallNext = functools.partial(_call_handler, handler)
@@ -211,6 +211,10 @@ async def _call(function: Hook) -> None:
     result = function()
     if inspect.isawaitable(result):
         await result
+
+
+async def _call_in_thread(handler: Handler, request: Request) -> Any:
+    return await asyncio.to_thread(handler, request)
 
 
 async def _call_handler(handler: Handler, request: Request) -> Response:
@@ -246,17 +250,18 @@ def _check_policy(policy: dict[str, Any], path: str) -> dict[str, Any]:
     for name in policy:
         if name not in POLICIES:
             raise TypeError(f"route {path}: unknown policy {name!r}; there are {', '.join(POLICIES)}")
-    limit = policy.get("limit_body")
-    if isinstance(limit, str):
-        try:
-            limit = parse_size(limit)
-        except ValueError:
-            raise ValueError(
-                f"route {path}: limit_body={quote(limit)}, expected a size such as 512, 16k or 2m"
-            ) from None
-    if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 0):
-        raise ValueError(f"route {path}: limit_body={limit!r}, expected a size such as 512, 16k or 2m")
-    return {"limit_body": -1 if limit is None else limit, "blocking": bool(policy.get("blocking", False))}
+    limit = _limit_body(policy["limit_body"], path) if policy.get("limit_body") is not None else -1
+    return {"limit_body": limit, "blocking": bool(policy.get("blocking", False))}
+
+
+def _limit_body(given: object, path: str) -> int:
+    if isinstance(given, int) and not isinstance(given, bool) and given >= 0:
+        return given
+    try:
+        return parse_size(given if isinstance(given, str) else "")
+    except ValueError:
+        shown = quote(str(given))
+        raise ValueError(f"route {path}: limit_body={shown}, expected a size such as 512, 16k or 2m") from None
 
 
 def _check_handler(handler: Handler, policy: dict[str, Any], path: str) -> None:

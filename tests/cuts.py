@@ -1,6 +1,7 @@
 """Ways to cut a stream, for tests whose outcome must not depend on where a read ended."""
 
 from collections.abc import Callable, Iterable, Iterator
+from itertools import pairwise
 
 
 def whole(stream: bytes) -> list[bytes]:
@@ -45,7 +46,7 @@ CUTS: dict[str, Callable[[bytes], list[bytes]]] = {
 def at(stream: bytes, places: Iterable[int]) -> list[bytes]:
     """Cut before each of the places (offsets into the stream)."""
     edges = [0, *sorted({place for place in places if 0 < place < len(stream)}), len(stream)]
-    return [stream[start:end] for start, end in zip(edges, edges[1:], strict=False)]
+    return [stream[start:end] for start, end in pairwise(edges)]
 
 
 def once(stream: bytes) -> Iterator[list[bytes]]:

@@ -8,9 +8,7 @@
 
 cimport cython
 from cpython.bytes cimport PyBytes_FromStringAndSize
-from highperf.core.stream cimport Stream
 from highperf.core.worker cimport Worker
-from highperf.wire.buffers cimport Buffer
 
 from highperf.errors import HTTPError
 

@@ -217,7 +217,8 @@ cdef class HttpProtocol(Outgoing):
             limit = route.limit_body
         if head.content_length > limit:
             self.body_kind = BODY_LENGTH
-            return self.refuse_c(413, f"the body of {head.content_length} bytes is larger than {limit}", head.base, head.size)
+            reason = f"the body of {head.content_length} bytes is larger than {limit}"
+            return self.refuse_c(413, reason, head.base, head.size)
         self.expects_continue = head.expects_continue
         self.body = BodyReader.__new__(BodyReader)
         self.body.worker = self.worker

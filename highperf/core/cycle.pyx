@@ -15,7 +15,9 @@ from highperf.core.task cimport StepTask
 from highperf.core.worker cimport Worker
 from highperf.wire.parser cimport METHOD_CONNECT, METHOD_GET, METHOD_HEAD, METHOD_OPTIONS, Head
 from highperf.wire.request cimport decode_path_c, has_percent_c
-from highperf.wire.response cimport Response, ResponseHeaders, encode_builtin_c, encode_json_c, reason_c, response_from_c
+from highperf.wire.response cimport (
+    Response, ResponseHeaders, encode_builtin_c, encode_json_c, reason_c, response_from_c,
+)
 from highperf.wire.router cimport Endpoint
 
 import asyncio
@@ -86,7 +88,8 @@ cdef int answer_directly_c(Worker worker, Stream stream, Head head, Route route,
     if route is not None:
         if worker.ready:
             return send_octets_c(stream, 200, PLAIN, READY)
-        return send_response_c(stream, problem_c(503, "draining" if worker.draining else "starting", path, None, RETRY_SOON))
+        state = "draining" if worker.draining else "starting"
+        return send_response_c(stream, problem_c(503, state, path, None, RETRY_SOON))
     if head.method == METHOD_CONNECT:
         return send_response_c(stream, problem_c(501, "this server is no proxy", None, None, None))
     if head.method == METHOD_OPTIONS and (head.asterisk or endpoint is not None):
@@ -95,8 +98,8 @@ cdef int answer_directly_c(Worker worker, Stream stream, Head head, Route route,
     if endpoint is None:
         return send_response_c(stream, problem_c(404, "nothing is served at this path", path or "/", None, None))
     method = head.base[head.method_token.start:head.method_token.start + head.method_token.size].decode("ascii")
-    return send_response_c(
-        stream, problem_c(405, f"{method} is not among the methods of this path", path, None, {"Allow": endpoint.allow_c()}))
+    detail = f"{method} is not among the methods of this path"
+    return send_response_c(stream, problem_c(405, detail, path, None, {"Allow": endpoint.allow_c()}))
 
 
 # ---- answers ----------------------------------------------------------------------------------
@@ -152,7 +155,9 @@ cdef int send_response_c(Stream stream, Response response) except -1:
 # ---- the cycle --------------------------------------------------------------------------------
 
 
-cdef RequestCycle start_cycle_c(Worker worker, Stream stream, Head head, Endpoint endpoint, Match* match, BodyReader body):
+cdef RequestCycle start_cycle_c(
+    Worker worker, Stream stream, Head head, Endpoint endpoint, Match* match, BodyReader body
+):
     cdef Request request = Request.__new__(Request)
     cdef RequestCycle cycle = RequestCycle.__new__(RequestCycle)
     request.worker = worker
@@ -282,7 +287,6 @@ cdef class RequestCycle(StepTask):
     # ---- recovery -----------------------------------------------------------------------------
 
     cdef int fail_c(self, object error) except -1:
-        cdef Response response
         if self.stream is None:
             if not isinstance(error, (CancelledError, HTTPError)):
                 self.log("unhandled exception after the client left in", error)
@@ -313,4 +317,6 @@ cdef class RequestCycle(StepTask):
 
     def describe(self):
         cdef Request request = self.request
-        return "finishing" if request is None else f"{request.method} {request.raw_path.decode('ascii')} [request {request.id}]"
+        if request is None:
+            return "finishing"
+        return f"{request.method} {request.raw_path.decode('ascii')} [request {request.id}]"

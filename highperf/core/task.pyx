@@ -14,7 +14,6 @@
 # - Nothing of a subclass runs while an exception is being handled here: it would become the
 #   context of exceptions that have nothing to do with it.
 
-cimport cython
 from cpython.object cimport PyObject
 
 import asyncio

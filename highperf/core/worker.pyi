@@ -3,7 +3,6 @@ from collections.abc import Callable
 from logging import Logger
 from typing import Any, final
 
-from highperf.core.connection import HttpProtocol
 from highperf.wire.buffers import BufferPool
 from highperf.wire.router import Router
 
@@ -82,8 +81,8 @@ class Worker:
     def in_flight(self) -> int:
         """Requests whose handlers wait for something."""
 
-    def connection(self) -> HttpProtocol:
-        """A protocol for a new connection: the factory for ``loop.create_server``."""
+    def connection(self) -> Any:
+        """An HttpProtocol for a new connection: the factory for ``loop.create_server``."""
 
     def begin_drain(self) -> None:
         """Not ready from now on: idle connections close, answers carry ``Connection: close``, and

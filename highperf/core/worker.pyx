@@ -14,7 +14,7 @@ from libc.stdlib cimport free, malloc
 from highperf.clock cimport monotonic_ns, unix_s
 from highperf.core.stream cimport Stream
 from highperf.guards.deadlines cimport TimeoutList, Timer
-from highperf.wire.buffers cimport Buffer, BufferPool
+from highperf.wire.buffers cimport BufferPool
 from highperf.wire.parser cimport Head
 from highperf.wire.response cimport StandingFields
 from highperf.wire.router cimport Router

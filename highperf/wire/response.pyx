@@ -28,7 +28,9 @@ cdef bytes JSON = b"application/json"
 cdef bytes TEXT = b"text/plain; charset=utf-8"
 cdef bytes OCTETS = b"application/octet-stream"
 
-cdef frozenset FRAMING_FIELDS = frozenset((b"content-length", b"transfer-encoding", b"connection", b"keep-alive", b"upgrade"))
+cdef frozenset FRAMING_FIELDS = frozenset(
+    (b"content-length", b"transfer-encoding", b"connection", b"keep-alive", b"upgrade")
+)
 
 # RFC 9110 section 15, with the names that RFC 9110 gave 413 and 422.
 cdef dict REASONS = {status.value: status.phrase for status in HTTPStatus}
@@ -203,7 +205,7 @@ cdef class ResponseHeaders:
         self.fields = [field for field in self.fields if (<bytes>field[0]).lower() != unwanted]
 
     def items(self):
-        return [((<bytes>name).decode("latin-1").lower(), (<bytes>value).decode("latin-1")) for name, value in self.fields]
+        return [(name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in self.fields]
 
 
 # ---- writing ----------------------------------------------------------------------------------
@@ -334,7 +336,8 @@ cdef Response response_from_c(object value):
     if isinstance(value, (dict, list)) or hasattr(kind, "__dataclass_fields__"):
         return make_response(200, dumps(value, encode_default), JSON)
     raise TypeError(
-        f"a handler returned {kind.__name__}; it may return dict, list, dataclass, msgspec.Struct, str, bytes, None or Response"
+        f"a handler returned {kind.__name__}; "
+        "it may return dict, list, dataclass, msgspec.Struct, str, bytes, None or Response"
     )
 
 

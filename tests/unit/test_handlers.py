@@ -551,7 +551,7 @@ class Left:
         self.one.until(lambda: self.requests)
         assert self.requests[0].cancel_reason is None
         peer.leave()
-        self.one.until(lambda: self.tasks[0].done())
+        self.one.until(self.tasks[0].done)
 
     async def handler(self, request: Request) -> str:
         self.requests.append(request)
