@@ -720,12 +720,13 @@ def test_future_that_is_yielded_instead_of_awaited_raises(run: Run) -> None:
     run(body)
 
 
-def test_awaiting_oneself_raises(run: Run) -> None:
+@pytest.mark.parametrize("loop_kind", LOOPS)
+def test_awaiting_oneself_raises(loop_kind: str) -> None:
     async def body() -> None:
         with pytest.raises(RuntimeError):
             await current()
 
-    run(body)
+    run_as_handler(body, loop_kind)
 
 
 def test_future_of_another_loop_raises(run: Run) -> None:
@@ -970,11 +971,16 @@ def test_task_knows_its_context(run: Run) -> None:
 # ---- eager tasks ----------------------------------------------------------------------------------
 
 
+def eager_factory(loop: Any, coro: Any, *, eager_start: object = None, **options: Any) -> Any:
+    # uvloop passes eager_start on from Python 3.13 on, whose first releases know no such argument.
+    return asyncio.eager_task_factory(loop, coro, **options)
+
+
 @pytest.mark.skipif(not hasattr(asyncio, "eager_task_factory"), reason="eager tasks are new in Python 3.12")
 def test_eager_tasks_in_a_handler(run: Run) -> None:
     async def body() -> None:
         loop, task = asyncio.get_running_loop(), current()
-        loop.set_task_factory(asyncio.eager_task_factory)
+        loop.set_task_factory(eager_factory)
 
         async def child(waits: int) -> asyncio.Task[Any]:
             mine = current()
