@@ -1,10 +1,19 @@
-"""Feeds a stream to RequestParser and writes down what came out, in a form that can be compared."""
+"""Makes request streams, feeds them to RequestParser, and writes down what came out in a form that can be compared."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from highperf.errors import ProtocolError
 from highperf.wire.request_parser import CLOSED, NEED_DATA, Data, RequestHead, RequestParser
+
+BROWSER = (
+    b"GET /users/42?from=menu HTTP/1.1\r\nHost: example.com\r\nConnection: keep-alive\r\n"
+    b"User-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0\r\n"
+    b"Accept: text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8\r\n"
+    b"Accept-Language: en-US,en;q=0.5\r\nAccept-Encoding: gzip, deflate, br, zstd\r\n"
+    b"Referer: http://example.com/menu\r\nCookie: session=0123456789abcdef; theme=dark\r\n"
+    b"Sec-Fetch-Dest: document\r\nSec-Fetch-Mode: navigate\r\n\r\n"
+)
 
 CUT_SHORT = "input ended inside a request"
 
@@ -68,3 +77,20 @@ def outcome(pieces: Iterable[bytes], *, eof: bool = True, **limits: int) -> Outc
     except ProtocolError as error:
         return Outcome(requests, (error.status, error.reason))
     return Outcome(requests, None, closed)
+
+
+def get(target: bytes = b"/", *lines: bytes, method: bytes = b"GET", version: bytes = b"HTTP/1.1") -> bytes:
+    fields = b"".join(line + b"\r\n" for line in (lines or (b"Host: h",)))
+    return method + b" " + target + b" " + version + b"\r\n" + fields + b"\r\n"
+
+
+def with_field(line: bytes, *, method: bytes = b"GET", version: bytes = b"HTTP/1.1") -> bytes:
+    return get(b"/", b"Host: h", line, method=method, version=version)
+
+
+def head_of(stream: bytes, **limits: int) -> RequestHead:
+    parser = RequestParser(**limits)
+    parser.feed(stream)
+    head = parser.next_event()
+    assert isinstance(head, RequestHead), head
+    return head
