@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -99,7 +100,7 @@ def blocks_of(request: bytes, times: int, *, turns: int) -> int:
     loop.run_until_complete(asyncio.sleep(0))
     worker.close()
     loop.close()
-    return min(later - earlier for earlier, later in zip(counts, counts[1:], strict=False))
+    return min(later - earlier for earlier, later in pairwise(counts))
 
 
 @pytest.mark.parametrize("kind", KINDS)
