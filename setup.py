@@ -35,6 +35,7 @@ directives = {
     "nonecheck": False,  # on, it refuses every nogil function that is given an object
     "cdivision": True,
     "auto_pickle": False,
+    "autotestdict": False,
     "embedsignature": False,
     "linetrace": flavour == "cov",
 }

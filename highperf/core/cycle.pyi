@@ -53,8 +53,8 @@ class RequestCycle(StepTask):
     def stop(self, reason: str) -> bool:
         """Cancels the handler; its client gets 503 with the reason. False: it has ended already."""
 
-    def send_parts(self, response: Response) -> Any:
-        """A coroutine that sends the parts of a streamed answer."""
+    async def send_parts(self, response: Response) -> None:
+        """Sends the parts of a streamed answer."""
 
     def start_parts(self, response: Response) -> None:
         """Sends the head of a streamed answer unless it has left."""

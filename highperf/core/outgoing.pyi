@@ -1,3 +1,5 @@
+from typing import Self
+
 from highperf.core.stream import Stream
 from highperf.core.worker import Worker
 
@@ -8,7 +10,7 @@ class Outgoing(Stream):
         worker: whose pool, clock and timers it uses.
     """
 
-    def __init__(self, worker: Worker) -> None: ...
+    def __new__(cls, worker: Worker) -> Self: ...
     def pause_writing(self) -> None:
         """asyncio.BaseProtocol: the transport holds more than it likes."""
 

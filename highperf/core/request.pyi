@@ -5,7 +5,7 @@ from typing import Any, TypeVar, final, overload
 from highperf.errors import HTTPError
 from highperf.wire.request import Headers, Query
 
-T = TypeVar("T")
+_T = TypeVar("_T")
 
 def invalid_value(error: Exception) -> HTTPError:
     """HTTPError 422 with an RFC 6901 pointer, from msgspec's ValidationError."""
@@ -85,7 +85,7 @@ class Request:
         """The content parsed as JSON; see the other form for the errors."""
 
     @overload
-    async def json(self, type: type[T]) -> T:
+    async def json(self, type: type[_T]) -> _T:
         """The content parsed as JSON into a value of this type, by msgspec.
 
         Raises:

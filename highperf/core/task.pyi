@@ -2,10 +2,16 @@ from asyncio import AbstractEventLoop, Future
 from collections.abc import Callable, Coroutine, Generator
 from contextvars import Context
 from types import FrameType
-from typing import Any, TextIO
+from typing import Any, NoReturn, TextIO
 
 async def await_any(awaitable: Any) -> Any:
     """Awaits it: a coroutine for what is awaitable in another way."""
+
+def raise_again(error: BaseException) -> NoReturn:
+    """Raises the error."""
+
+def describe(self: StepTask) -> str:
+    """The task's ``repr``."""
 
 class StepTask:
     """An asyncio task whose first step runs at once; otherwise as :class:`asyncio.Task`."""

@@ -1,5 +1,6 @@
 from asyncio import AbstractEventLoop
 from collections.abc import Callable
+from contextvars import Context
 from logging import Logger
 from typing import Any, final
 
@@ -40,6 +41,10 @@ class Worker:
     @property
     def router(self) -> Router:
         """The routes."""
+
+    @property
+    def context(self) -> Context:
+        """The context variables that each request begins with."""
 
     @property
     def pool(self) -> BufferPool:
