@@ -47,7 +47,7 @@ def start_once(app: list[str], folder: str) -> Start:
     port = free_port()
     began = time.monotonic()
     process = subprocess.Popen(
-        [sys.executable, "-m", "highperf", *app, "--port", str(port)],
+        [sys.executable, "-m", "highperf", *app, "--port", str(port), "--log-level", "warning"],
         env={**os.environ, "DATABASE_URL": f"sqlite:///{folder}/users.db"},
         stdout=subprocess.DEVNULL,
     )

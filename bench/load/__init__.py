@@ -4,7 +4,7 @@ places       folders and the address            procfs    CPU time and memory of
 peers        which servers there are            server    starts and stops one of them
 workloads    what is asked, and is it right?    client    asks single questions
 wrk          drives wrk, reads its report       sampling  one sample of load
-connections  memory and number of connections  run       rounds and the command line
-machine      whose turn, how quiet, how fast    results   the file of samples
-tables       samples as text
+connections  their memory and their number      machine   whose turn, how quiet, how fast
+results      the file of samples                tables    samples as text
+goals        what should be, and is it?         run       rounds and the command line
 """

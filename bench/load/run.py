@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from bench.load import machine, peers, tables, wrk
+from bench.load import goals, machine, peers, tables, wrk
 from bench.load.connections import measure_crowd, measure_idle, raise_descriptor_limit
 from bench.load.peers import Peer
 from bench.load.places import LOG, RESULTS, RUN
@@ -180,8 +180,13 @@ def measure(options: argparse.Namespace, known: dict[str, Peer]) -> None:
         run.round(number, chosen, workloads)
         results.save(options.out)
     turn.give_back()
-    print(tables.render(results))
+    show(results)
     print(f"\nsaved: {options.out}")
+
+
+def show(results: Results) -> None:
+    print(tables.render(results))
+    print(goals.render(results))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -191,7 +196,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         for peer in known.values():
             print(f"{peer.name:18} {','.join(peer.workloads):78} {peer.note}")
     elif options.table:
-        print(tables.render(Results.load(options.out)))
+        show(Results.load(options.out))
     elif not wrk.installed():
         sys.exit("bench.load: wrk is not installed; bench/load/setup.sh core installs it")
     else:

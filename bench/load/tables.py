@@ -1,4 +1,4 @@
-"""Samples as text: one Markdown table per workload, cheapest first, and the goals."""
+"""Samples as text: one Markdown table per workload, cheapest first."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -6,8 +6,6 @@ from statistics import median
 
 from bench.load.results import Record, Results
 from bench.load.workloads import WORKLOADS, Workload
-
-PROJECT = "highperf"
 
 
 @dataclass(frozen=True)
@@ -87,20 +85,6 @@ def row(cells: list[str]) -> str:
     return "| " + " | ".join(cells) + " |"
 
 
-def goals(results: Results) -> list[str]:
-    """How the project's own figures compare with what it set itself."""
-    lines = []
-    for workload in WORKLOADS.values():
-        records = results.under(workload.name)
-        if not workload.goal or PROJECT not in records:
-            continue
-        if ratios := results.times_floor(PROJECT, workload.name):
-            ratio = median(ratios)
-            verdict = "met" if ratio <= workload.goal else "MISSED"
-            lines.append(f"- {workload.name}: {ratio:.2f} x floor, goal ≤ {workload.goal:.2f}: {verdict}")
-    return ["\n### goals\n", *lines] if lines else []
-
-
 def not_measured(results: Results) -> list[str]:
     lines = [
         f"- {peer}, {workload}: {why}"
@@ -112,7 +96,7 @@ def not_measured(results: Results) -> list[str]:
 
 def render(results: Results) -> str:
     lines = [line for workload in WORKLOADS.values() for line in table(results, workload)]
-    return "\n".join([*lines, *goals(results), *not_measured(results)])
+    return "\n".join([*lines, *not_measured(results)])
 
 
 def progress(peer: str, workload: Workload, record: Record) -> str:

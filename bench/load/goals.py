@@ -1,0 +1,48 @@
+"""What the project set itself, and whether a run met it."""
+
+from dataclasses import dataclass
+from statistics import median
+
+from bench.load.peers import FLOOR
+from bench.load.results import Results
+
+PROJECT = "highperf"
+
+
+@dataclass(frozen=True)
+class Goal:
+    """A figure of the project's server: at most `limit`, or `limit` times another peer's."""
+
+    workload: str
+    figure: str
+    limit: float
+    against: str = ""
+
+    def verdict(self, results: Results) -> str:
+        """One line, '' where the run did not measure it."""
+        records = results.under(self.workload)
+        if PROJECT not in records or (self.against and self.against not in records):
+            return ""
+        if self.against:
+            value = median(records[PROJECT].ratios(records[self.against], self.figure) or [0.0])
+            shown = f"{value:.2f} x {self.against}, goal ≤ {self.limit:.2f}"
+        else:
+            value = records[PROJECT].median(self.figure)
+            shown = f"{value:,.0f} {self.figure.replace('_', ' ')}, goal ≤ {self.limit:,.0f}"
+        if not value:
+            return ""
+        return f"- {self.workload}: {shown}: {'met' if value <= self.limit else 'MISSED'}"
+
+
+GOALS = (
+    Goal("healthz", "cpu_us", 1.20, FLOOR),
+    Goal("healthz-pipe16", "cpu_us", 2.50, FLOOR),
+    Goal("user", "cpu_us", 1.30, FLOOR),
+    Goal("user", "cpu_us", 1.00, "go-fasthttp"),
+    Goal("idle", "bytes_per_connection", 2048),
+)
+
+
+def render(results: Results) -> str:
+    lines = [line for goal in GOALS if (line := goal.verdict(results))]
+    return "\n".join(["\n### goals\n", *lines]) if lines else ""
