@@ -14,7 +14,7 @@ from statistics import median
 from typing import NamedTuple
 
 from bench.load import client, procfs
-from bench.load.server import free_port
+from bench.load.server import exit_on_sigterm, free_port
 
 TRIES = 7
 PATIENCE_S = 10.0
@@ -76,6 +76,7 @@ def report_wheels() -> None:
 
 
 def main() -> None:
+    exit_on_sigterm()
     app = sys.argv[1:]
     with tempfile.TemporaryDirectory() as folder:
         starts = [start_once(app, folder) for _ in range(TRIES)]

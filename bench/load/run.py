@@ -14,7 +14,7 @@ from bench.load.peers import Peer
 from bench.load.places import LOG, RESULTS, RUN
 from bench.load.results import Entry, Record, Results
 from bench.load.sampling import Sample, Settings, measure_load
-from bench.load.server import NotMeasured, Server, fill, fill_all
+from bench.load.server import NotMeasured, Server, exit_on_sigterm, fill, fill_all
 from bench.load.workloads import WORKLOADS, Workload, check
 
 MEASURE: dict[str, Callable[[Server, Workload, Settings], Sample]] = {
@@ -190,6 +190,7 @@ def show(results: Results) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
+    exit_on_sigterm()
     options = parse(arguments)
     known = known_peers(options.add)
     if options.list:

@@ -54,7 +54,10 @@ def drive(port: int, workload: Workload, seconds: float, connections: int, cpu: 
     command = ["wrk", *flags, "-s", str(script), f"http://{HOST}:{port}{workload.path}"]
     before = _cpu_of_ended_children()
     process = start(command, cpu, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    output, _ = process.communicate()
+    try:
+        output, _ = process.communicate()
+    finally:
+        process.kill()  # of no effect on one that has ended
     client_cpu_s = _cpu_of_ended_children() - before
     for line in output.splitlines():
         if line.startswith(REPORT):
