@@ -31,7 +31,18 @@ class Goal:
             shown = f"{value:,.0f} {self.figure.replace('_', ' ')}, goal ≤ {self.limit:,.0f}"
         if not value:
             return ""
-        return f"- {self.workload}: {shown}: {'met' if value <= self.limit else 'MISSED'}"
+        verdict = "met" if value <= self.limit else "MISSED"
+        return f"- {self.workload}: {shown}: {verdict}{self.doubt(results)}"
+
+    def doubt(self, results: Results) -> str:
+        """Other processes slow down whom they meet: such a run proves nothing either way."""
+        records = results.under(self.workload)
+        judged = [records[peer] for peer in (PROJECT, self.against) if peer in records]
+        others = [record.median("other_cpu_pct") for record in judged if "other_cpu_pct" in record.figures]
+        worst = max(others, default=0.0)
+        if worst <= results.settings.get("max_other_pct", worst):
+            return ""
+        return f", but DISTURBED by other processes ({worst:.0f} % of a CPU): run it again on a quiet machine"
 
 
 GOALS = (

@@ -40,6 +40,14 @@ def test_goal_is_judged_by_the_ratio_to_the_floor(cpu_us, verdict):
     assert goals.render(results).endswith(verdict)
 
 
+def test_verdict_of_a_disturbed_run_says_so():
+    noisy = Record()
+    noisy.add(1, {"cpu_us": 4.0, "other_cpu_pct": 30.0})
+    results = results_of(floor=noisy, highperf=record((1, 4.0)))
+    results.settings["max_other_pct"] = 5.0
+    assert "DISTURBED by other processes (30 % of a CPU)" in goals.render(results)
+
+
 def test_saved_results_read_back_as_they_were(tmp_path):
     results = results_of(floor=record((1, 4.0)))
     results.peers["nobody"] = Entry("a note", "1.0", {}, {"user": "did not become ready"})
