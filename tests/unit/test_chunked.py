@@ -1,11 +1,12 @@
 """Chunked bodies: grammar, bounds, trailers (RFC 9112 section 7.1)."""
 
+import ctypes
 import string
 from collections.abc import Callable
 
 import pytest
 
-from tests import cuts
+from tests import compiled, cuts
 from tests.streams import CUT_SHORT, Outcome, get, outcome, with_field
 
 HEAD = with_field(b"Transfer-Encoding: chunked", method=b"POST")
@@ -295,7 +296,13 @@ def test_what_frames_or_routes_is_no_trailer(name: bytes, cut: Callable[[bytes],
 # --- Work --------------------------------------------------------------------------------------
 
 
-def test_a_call_a_span_however_many_chunks() -> None:
-    """Data is handed out as it lies in the input: one event a chunk and piece of input, none a line."""
-    body = b"3\r\nabc\r\n" * 50
-    assert len(outcome([HEAD + body + LAST]).requests[0].body) == 150
+def test_a_chunk_costs_one_call(pytestconfig: pytest.Config) -> None:
+    """Lines are read on the way to the data behind them; no octet is taken twice."""
+    probe = compiled.load(pytestconfig, "tests/unit/parser_probe.pyx")
+    for count in (100, 200, 400):
+        stream = b"1;a=b\r\nx\r\n" * count + LAST
+        memory = ctypes.create_string_buffer(stream, len(stream))
+        result, body, calls = probe.decode_chunked(ctypes.addressof(memory), len(stream), len(stream))
+        assert (result, body, calls) == (2, b"x" * count, count + 1)
+        result, body, calls = probe.decode_chunked(ctypes.addressof(memory), len(stream), 1)
+        assert (result, body, calls) == (2, b"x" * count, len(stream))
