@@ -1,0 +1,58 @@
+"""No octet beside the input is read: it is put right before (and behind) memory that must not be touched."""
+
+import base64
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests import compiled
+from tests.streams import BROWSER, get, with_field
+
+HERE = Path(__file__).parent
+CASES = HERE.parent / "data" / "http1"
+LONGEST = 400
+
+STREAMS = [
+    BROWSER,
+    get(b"/" + b"%41" * 40 + b"?" + b"q" * 40),
+    get(b"http://[2001:db8::ff00:42:8329]:8080/p?q", b"Host: [::ffff:192.0.2.1]:1"),
+    with_field(b"Transfer-Encoding: \t chunked \t"),
+    with_field(b"Connection: a, close ,, keep-alive,upgrade"),
+    b'5;a="b\\"c" ; d = e\r\nhello\r\n0\r\nVary: *\r\nX-Very-Long-Trailer-Name: x\r\n\r\n',
+    b"/%41%2f%e2%82%ac/%zz/%",
+]
+
+
+def streams() -> list[bytes]:
+    lines = [line for name in ("gunicorn", "llhttp") for line in (CASES / f"{name}.jsonl").read_text().splitlines()]
+    vectors = {base64.b64decode(json.loads(line)[key]) for line in lines for key in ("raw", "raw_host")}
+    return STREAMS + sorted(vector for vector in vectors if len(vector) <= LONGEST)
+
+
+def run_guarded(config: pytest.Config, folder: Path, octets: list[bytes], *flags: str) -> subprocess.CompletedProcess:
+    probe = compiled.load(config, "tests/unit/parser_probe.pyx")
+    listing = folder / "streams"
+    listing.write_text("\n".join(base64.b64encode(stream).decode() for stream in octets))
+    command = [sys.executable, str(HERE / "guarded.py"), probe.__file__, str(listing), *flags]
+    env = os.environ | {
+        "PYTHONPATH": str(compiled.ROOT),
+        # The signal itself is what is looked for, not a sanitizer's account of it.
+        "ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "") + ":handle_segv=0:handle_sigbus=0",
+    }
+    return subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+
+
+def test_nothing_beside_the_input_is_touched(pytestconfig: pytest.Config, tmp_path: Path) -> None:
+    child = run_guarded(pytestconfig, tmp_path, streams())
+    assert (child.returncode, child.stdout) == (0, "untouched\n"), child.stderr[-2000:]
+
+
+def test_the_guard_bites(pytestconfig: pytest.Config, tmp_path: Path) -> None:
+    child = run_guarded(pytestconfig, tmp_path, [b""], "--overrun")
+    assert child.returncode in (-signal.SIGSEGV, -signal.SIGBUS)
+    assert child.stdout == ""
