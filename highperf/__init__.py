@@ -5,6 +5,7 @@ from highperf.app import App
 from highperf.core.request import Request
 from highperf.errors import ConfigError, HighperfError, HTTPError, ProtocolError, RouteConflict
 from highperf.wire.buffers import Buffer, BufferPool
+from highperf.wire.request_parser import RequestParser
 from highperf.wire.response import Response
 from highperf.wire.router import Router
 
@@ -17,6 +18,7 @@ __all__ = [
     "HighperfError",
     "ProtocolError",
     "Request",
+    "RequestParser",
     "Response",
     "RouteConflict",
     "Router",
