@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 import uvloop
+
 from highperf import App, Request
 from highperf.config import Layers, resolve
 from highperf.core.worker import Worker
 from highperf.testing import MemoryTransport
-
 from tests import cuts
 from tests.protocol.test_http1_cases import CASES, DEVIATIONS, OPEN_ENDED
 
