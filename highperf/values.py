@@ -165,6 +165,11 @@ def _visible(character: str) -> str:
     return character
 
 
+def counted(count: int, noun: str) -> str:
+    """The count and its noun: 1 request, 2 requests."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
 def did_you_mean(word: str, known: list[str], shown: str = "{}") -> str:
     """A sentence that begins with a space and names the nearest known word, or nothing."""
     close = get_close_matches(word, known, n=1)

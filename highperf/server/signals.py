@@ -18,6 +18,7 @@ from types import FrameType, TracebackType
 from typing import Any, Final, NoReturn, Protocol, Self
 
 from highperf.server.logs import STDERR, dump_stacks, write_unlocked
+from highperf.values import counted
 
 EXIT_CLEAN: Final = 0
 EXIT_FORCED: Final = 1
@@ -93,7 +94,7 @@ class Signals:
 
     def _describe(self, number: int, frame: FrameType | None) -> None:
         requests = self._server.worker.describe_requests()
-        write_unlocked("\n  ".join((f"{len(requests)} requests in flight", *requests)))
+        write_unlocked("\n  ".join((f"{counted(len(requests), 'request')} in flight", *requests)))
 
     def _force(self, name: str) -> NoReturn:
         write_unlocked(f"Forced to stop by a second signal ({name}): {self._server.totals()}")

@@ -27,7 +27,7 @@ from highperf.server.loader import user_code_failure
 from highperf.server.logs import logger
 from highperf.server.signals import Signals
 from highperf.server.sockets import bind, bind_failure, take_waiting, url_of
-from highperf.values import SECOND, show_duration, show_size
+from highperf.values import SECOND, counted, show_duration, show_size
 from highperf.wire.router import Router
 
 EXIT_CLEAN: Final = 0
@@ -129,10 +129,14 @@ class Server:
         """What became of the requests, in words."""
         worker = self.worker
         left = f", {worker.in_flight} left running" if worker.in_flight else ""
-        return f"{worker.served} requests served, {worker.cancelled} cancelled, {worker.dropped} dropped{left}"
+        return f"{counted(worker.served, 'request')} served, {worker.cancelled} cancelled, {worker.dropped} dropped{left}"
 
     async def serve(self, listeners: Sequence[socket.socket]) -> int:
         """From application start-up to application shutdown; returns the exit code."""
+        self.code = await self._serve(listeners)
+        return self.code
+
+    async def _serve(self, listeners: Sequence[socket.socket]) -> int:
         logger.info("Started server process [%d]", os.getpid())
         if not await self._start_application():
             return EXIT_CLEAN
@@ -147,7 +151,6 @@ class Server:
         code = await self._stop_application()
         await self._end_tasks()
         logger.info("Finished server process [%d]: %s", os.getpid(), self.totals())
-        self.code = code
         return code
 
     # Start.
@@ -185,15 +188,16 @@ class Server:
     async def _drain(self) -> None:
         worker = self.worker
         worker.ready = False
+        await asyncio.sleep(0)  # read the requests that have arrived on idle connections, which end next
         worker.begin_drain()
         await self._stop_accepting()
         idle = self.loop.create_future()
         worker.on_idle = partial(_settle, idle)
         if worker.connections:
             logger.info(
-                "Waiting for connections to close. (CTRL+C to force quit) %d connections, %d requests running",
-                worker.connections,
-                worker.in_flight,
+                "Waiting for connections to close. (CTRL+C to force quit) %s, %s running",
+                counted(worker.connections, "connection"),
+                counted(worker.in_flight, "request"),
             )
             await self._wait(self._deadline_s, idle, self._hurrying)
         if worker.connections:
@@ -236,7 +240,7 @@ class Server:
         if tasks:
             await self._wait(self._deadline_s + ENDING_S, *tasks, wanted=asyncio.ALL_COMPLETED)
         if ignoring := sum(not task.done() for task in tasks):
-            logger.warning("%d tasks ignored their cancellation and are left behind", ignoring)
+            logger.warning("Left behind: %s that ignored cancellation", counted(ignoring, "task"))
 
     async def _wait(self, until_s: float, *futures: asyncio.Future[Any], wanted: str = asyncio.FIRST_COMPLETED) -> None:
         """Until one of the futures is done (or whatever is wanted), but no longer than until loop.time() is until_s."""
