@@ -9,6 +9,7 @@ values come in as arguments. Imported by server, app and cli only.
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final
 
@@ -249,13 +250,14 @@ def describe(settings: Settings) -> list[tuple[str, str, str]]:
 
 def unknown_variables(names: Mapping[str, str]) -> list[str]:
     """A sentence for each HIGHPERF_ variable that is no setting."""
-    known = [option.variable for option in OPTIONS]
+    known = {option.variable for option in OPTIONS} | BUILD_VARIABLES
+    # Compared without the prefix, which would make any two alike; HIGHPERF_PORT is found as PORT.
+    bare = {option.variable.removeprefix(PREFIX): option.variable for option in OPTIONS}
     sentences = []
     for name in sorted(names):
-        if name.startswith(PREFIX) and name not in BUILD_VARIABLES and name not in known:
-            # HIGHPERF_PORT: the setting is there, without the prefix
-            bare = name.removeprefix(PREFIX)
-            hint = f" Did you mean {bare}?" if bare in known else did_you_mean(name, known)
+        if name.startswith(PREFIX) and name not in known:
+            close = get_close_matches(name.removeprefix(PREFIX), bare, n=1)
+            hint = f" Did you mean {bare[close[0]]}?" if close else ""
             sentences.append(f"{name} is not a setting.{hint}")
     return sentences
 

@@ -102,9 +102,11 @@ def running(
     env: Mapping[str, str] | None = None,
     port: int = 0,
     directory: Path | None = None,
+    until: str = RUNNING.pattern,
 ) -> Iterator[Server]:
     """Start `python -m highperf ARGUMENTS --port PORT`, with the given files (name -> text) beside it, and
-    yield it once it says that it runs. In `directory` if given, else in a new one that is removed at the end."""
+    yield it once it says that it runs, or whatever else to wait for. In `directory` if given, else in a new
+    one that is removed at the end."""
     with _directory(directory, files) as place:
         command = [sys.executable, "-m", "highperf", *arguments, "--port", str(port)]
         process = subprocess.Popen(
@@ -112,8 +114,9 @@ def running(
         )
         server = Server(process, place)
         try:
-            found = server.wait_for(RUNNING.pattern)
-            server.host, server.port = found[1], int(found[2])
+            server.wait_for(until)
+            if found := RUNNING.search(server.stderr):
+                server.host, server.port = found[1], int(found[2])
             yield server
         finally:
             process.kill()

@@ -3,9 +3,10 @@
 Owns the import of the user's code and the words about what went wrong in it. Must not know what an
 application does: whatever has the attributes of `highperf.server.worker.Application` will do. A
 user's mistake ends in one line, and only where the user's own code raised does the traceback of
-that code, without the frames of importlib and highperf, go before it.
+that code, without the frames that led to it, go before it.
 """
 
+import contextlib
 import importlib
 import pkgutil
 import re
@@ -23,14 +24,15 @@ DEFAULT_ATTRIBUTE: Final = "app"
 APPLICATION_ATTRIBUTES: Final = ("build", "startup", "shutdown", "defaults")
 
 _NAME: Final = re.compile(r"(?P<module>\w+(?:\.\w+)*)(?::(?P<attribute>\w+(?:\.\w+)*)(?P<call>\(\))?)?")
-_MACHINERY: Final = ("<frozen importlib", importlib.__file__, str(Path(__file__).parents[1]))
+# Frames that are not the user's: the import system, this package, and contextlib, through which app calls hooks.
+_MACHINERY: Final = ("<frozen importlib", importlib.__file__, contextlib.__file__, str(Path(__file__).parents[1]))
 
 
 def load(name: str, app_dir: str = ".", *, factory: bool = False) -> Any:
     """The application called `name`, imported with `app_dir` first on the path, and made by a call where it
     is a factory. StartupError, or ConfigError from a declaration in the user's code, says why there is none."""
     found = _NAME.fullmatch(name)
-    if not found:
+    if not found or found["module"].endswith(".py"):
         raise StartupError(f"Could not import {quote(name)}: expected module:attribute{_corrected(name)}.")
     directory = str(Path(app_dir).resolve())
     if directory not in sys.path:
@@ -132,7 +134,7 @@ def _nearest_module(missing: str, directory: str) -> str:
 
 
 def _nearest_attribute(missing: str, owner: Any) -> str:
-    applications = [name for name, value in vars(owner).items() if _is_application(value)]
+    applications = [name for name, value in getattr(owner, "__dict__", {}).items() if _is_application(value)]
     if applications:
         return did_you_mean(missing, applications, '"{}"') or f' Did you mean "{applications[0]}"?'
     return did_you_mean(missing, [name for name in dir(owner) if not name.startswith("_")], '"{}"')

@@ -227,7 +227,7 @@ class Server:
             return EXIT_CRASH
         if error := shutdown.exception():
             failure = user_code_failure("Application shutdown failed", error)
-            logger.error("%s%s", getattr(failure, "details", ""), failure)
+            logger.error("%s\n%s", failure, getattr(failure, "details", ""))
             return EXIT_CRASH
         return EXIT_CLEAN
 

@@ -1,0 +1,189 @@
+"""From the command line to the first answer, and what stands in the way of it."""
+
+import re
+import signal
+import socket
+
+import pytest
+
+from tests.servers import Server, run, running
+
+SHOP = """
+from highperf import App
+app = App(idle_timeout="9s")
+
+@app.get("/")
+async def greet(request):
+    return "hello"
+"""
+REQUEST = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+
+
+def fetch(server: Server, request: bytes = REQUEST) -> bytes:
+    with server.connect() as client:
+        client.sendall(request)
+        return client.makefile("rb").read()
+
+
+def events(server: Server) -> list[str]:
+    """What the server said, without the times."""
+    return re.findall(r"^\S+Z (.*)$", server.stderr, re.MULTILINE)
+
+
+def test_an_app_is_served_and_the_log_tells_of_its_start() -> None:
+    with running("shop:app", files={"shop.py": SHOP}) as server:
+        assert fetch(server).endswith(b"\r\n\r\nhello")
+        assert events(server) == [
+            f"INFO Started server process [{server.pid}]",
+            "INFO Waiting for application startup.",
+            "INFO Application startup complete.",
+            "INFO Limits: head 64k/2s, body 16m/2s idle, response 2s idle, keep-alive 9s, shutdown 5s",
+            f"INFO highperf running on http://127.0.0.1:{server.port} (Press CTRL+C to quit)",
+        ]
+
+
+def test_events_carry_the_time_in_utc() -> None:
+    with running("shop:app", files={"shop.py": SHOP}) as server:
+        assert all(
+            re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z ", line) for line in server.stderr.splitlines()
+        )
+
+
+def test_the_reference_api_is_served_where_no_app_is_named() -> None:
+    with running() as server:
+        head, _, body = fetch(server, REQUEST.replace(b"/ ", b"/healthz ", 1)).partition(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 200 ")
+        assert body == b"ok"
+
+
+def test_the_app_is_ready_once_the_log_says_that_it_runs() -> None:
+    with running("shop:app", files={"shop.py": SHOP}) as server:
+        assert fetch(server, REQUEST.replace(b"/ ", b"/readyz ", 1)).endswith(b"\r\n\r\nready")
+
+
+def test_a_start_hook_runs_before_the_first_connection() -> None:
+    hook = SHOP + (
+        "import socket, os, sys\n"
+        "@app.on_startup\n"
+        "async def check():\n"
+        "    with socket.socket() as probe:\n"
+        "        refused = probe.connect_ex(('127.0.0.1', int(os.environ['PROBE'])))\n"
+        "    print('refused' if refused else 'accepted', file=sys.stderr, flush=True)\n"
+    )
+    with socket.socket() as reserved:
+        reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        reserved.bind(("127.0.0.1", 0))
+        port = reserved.getsockname()[1]
+    with running("shop:app", files={"shop.py": hook}, env={"PROBE": str(port)}, port=port) as server:
+        assert "refused\n" in server.stderr
+
+
+def test_the_server_listens_on_every_address_of_localhost() -> None:
+    with running("shop:app", "--host", "localhost", files={"shop.py": SHOP}) as server:
+        urls = re.findall(r"http://\S+", server.stderr)
+        assert f"http://127.0.0.1:{server.port}" in urls
+        for url in urls:
+            host = url.removeprefix("http://").rpartition(":")[0].strip("[]")
+            with socket.create_connection((host, server.port), 5) as client:
+                client.sendall(REQUEST)
+                assert client.makefile("rb").read().endswith(b"hello")
+
+
+def test_a_port_in_use_is_one_line_that_names_the_holder_and_exit_3() -> None:
+    with running("shop:app", files={"shop.py": SHOP}) as holder:
+        done = run("shop:app", "--port", str(holder.port), directory=holder.directory)
+        assert done.code == 3
+        assert re.fullmatch(
+            rf'Error: Port {holder.port} on 127\.0\.0\.1 is in use \(pid {holder.pid} "\S*python\S* -m highperf shop:app.*"\)'
+            rf"\. Try --port {holder.port + 1} or --port 0\.\n",
+            done.stderr,
+        )
+        assert fetch(holder).endswith(b"hello")
+
+
+def test_a_server_may_follow_another_on_its_port_at_once() -> None:
+    with running("shop:app", files={"shop.py": SHOP}) as first:
+        fetch(first)
+        first.signal(signal.SIGTERM)
+        assert first.wait() == 0
+    with running("shop:app", files={"shop.py": SHOP}, port=first.port) as second:
+        assert fetch(second).endswith(b"hello")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["shop:ap"], 'Error: Could not import "shop:ap": module "shop" has no attribute "ap". Did you mean "app"?'),
+        (["shop:App"], 'Error: Could not serve "shop:App": it is the class App, not a highperf App. '
+                       "If it makes one, add --factory."),
+        (["shop:app", "--host", "192.0.2.1"], "Error: 192.0.2.1 is not an address of this machine. "
+                                              "Try --host 127.0.0.1, or --host 0.0.0.0 for all."),
+    ],
+)  # fmt: skip
+def test_an_app_or_address_that_is_not_to_be_had_is_one_line_and_exit_3(arguments: list[str], line: str) -> None:
+    done = run(*arguments, files={"shop.py": SHOP})
+    assert (done.code, done.stdout, done.stderr) == (3, "", line + "\n")
+
+
+def test_a_missing_module_is_one_line_and_exit_3() -> None:
+    done = run("shpo:app", files={"shop.py": SHOP})
+    assert done.code == 3
+    assert re.fullmatch(r'Error: Could not import "shpo:app": .* Did you mean "shop"\?\n', done.stderr)
+
+
+def test_a_module_that_raises_shows_its_own_frames_and_one_line() -> None:
+    done = run("shop:app", files={"shop.py": "def f():\n    raise RuntimeError('no token')\nf()\n"})
+    assert done.code == 3
+    assert re.findall(r'File ".*/(.+)", line (\d+)', done.stderr) == [("shop.py", "3"), ("shop.py", "2")]
+    assert done.stderr.splitlines()[-1] == 'Error: Could not import "shop:app": RuntimeError: no token'
+
+
+def test_a_start_hook_that_raises_shows_its_own_frames_and_one_line() -> None:
+    hook = SHOP + "@app.on_startup\nasync def connect():\n    raise OSError('no database')\n"
+    done = run("shop:app", "--port", "0", files={"shop.py": hook})
+    assert done.code == 3
+    assert re.findall(r'File ".*/(.+)", line (\d+)', done.stderr) == [("shop.py", "10")]
+    assert done.stderr.splitlines()[-1] == "Error: Application startup failed: OSError: no database"
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [("this is no database", "is not a SQLite database"), (None, "cannot be opened")],
+    ids=["corrupt", "missing folder"],
+)
+def test_a_database_that_cannot_be_used_is_one_line_and_exit_3(content: str | None, words: str) -> None:
+    files = {"data/users.db": content * 100} if content else {}
+    done = run("--port", "0", "--database-url", "sqlite:///./data/users.db", files=files)
+    assert done.code == 3
+    line = done.stderr.splitlines()[-1]
+    assert line.startswith("Error: ")
+    assert words in line
+    assert "Traceback" not in done.stderr
+
+
+def test_a_signal_before_the_app_is_up_ends_the_start() -> None:
+    hook = SHOP + (
+        "import asyncio, sys\n"
+        "@app.on_startup\n"
+        "async def wait():\n"
+        "    print('starting', file=sys.stderr, flush=True)\n"
+        "    await asyncio.Event().wait()\n"
+    )
+    with running("shop:app", files={"shop.py": hook}, until="starting") as server:
+        server.signal(signal.SIGTERM)
+        assert server.wait() == 0
+        assert events(server)[-1] == "INFO Shutting down (SIGTERM) before the application was up"
+
+
+def test_the_limit_of_open_files_is_raised_to_what_is_allowed() -> None:
+    code = SHOP + (
+        "import resource\n"
+        "@app.get('/files')\n"
+        "def files(request):\n"
+        "    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)\n"
+        "    return {'raised': soft == hard}\n"
+    )
+    with running("shop:app", files={"shop.py": code}) as server:
+        assert fetch(server, REQUEST.replace(b"/ ", b"/files ", 1)).endswith(b'{"raised":true}')
+
+

@@ -1,0 +1,258 @@
+"""Where settings come from, which one wins, and what is said about one that cannot be used."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from highperf.config import (
+    OPTIONS,
+    EnvFile,
+    Layers,
+    Settings,
+    describe,
+    read_env_file,
+    resolve,
+    unknown_variables,
+)
+from highperf.errors import ConfigError
+
+SECOND = 1_000_000_000
+# The user contract: option, variable, default.
+CONTRACT = [
+    ("host", "HOST", "127.0.0.1"),
+    ("port", "PORT", 8080),
+    ("read_timeout_ns", "READ_TIMEOUT", 2 * SECOND),
+    ("write_timeout_ns", "WRITE_TIMEOUT", 2 * SECOND),
+    ("idle_timeout_ns", "IDLE_TIMEOUT", 60 * SECOND),
+    ("shutdown_timeout_ns", "SHUTDOWN_TIMEOUT", 5 * SECOND),
+    ("limit_request_body", "LIMIT_REQUEST_BODY", 16 * 1024**2),
+    ("limit_request_line", "LIMIT_REQUEST_LINE", 8 * 1024),
+    ("limit_request_fields", "LIMIT_REQUEST_FIELDS", 100),
+    ("limit_request_field_size", "LIMIT_REQUEST_FIELD_SIZE", 16 * 1024),
+    ("database_url", "DATABASE_URL", "sqlite:///./highperf.db"),
+    ("app", "HIGHPERF_APP", ""),
+    ("factory", "HIGHPERF_FACTORY", False),
+    ("app_dir", "HIGHPERF_APP_DIR", "."),
+    ("env_file", "HIGHPERF_ENV_FILE", ""),
+    ("backlog", "HIGHPERF_BACKLOG", 2048),
+    ("server_header", "HIGHPERF_SERVER_HEADER", True),
+    ("log_level", "HIGHPERF_LOG_LEVEL", "info"),
+]
+
+
+def test_names_and_defaults_are_those_of_the_contract() -> None:
+    settings = Settings()
+    found = {(option.attribute, option.variable, getattr(settings, option.attribute)) for option in OPTIONS}
+    assert found == set(CONTRACT)
+
+
+def test_nothing_given_makes_the_defaults() -> None:
+    assert resolve(Layers()) == Settings()
+
+
+def test_each_layer_gives_way_to_the_one_above_it() -> None:
+    layers = Layers(
+        flags={"port": "1"},
+        environ={"PORT": "2"},
+        env_file=EnvFile("prod.env", {"PORT": "3"}),
+        app={"port": 4},
+    )
+    seen = []
+    for weaker in ({}, {"flags": {}}, {"environ": {}}, {"env_file": EnvFile()}, {"app": {}}):
+        layers = dataclasses.replace(layers, **weaker)
+        settings = resolve(layers)
+        seen.append((settings.port, settings.sources.get("port")))
+    assert seen == [
+        (1, "flag --port"),
+        (2, "environment variable PORT"),
+        (3, "PORT in prod.env"),
+        (4, "App(port=...)"),
+        (8080, None),
+    ]
+
+
+def test_only_the_value_that_wins_is_judged() -> None:
+    assert resolve(Layers(flags={"port": "1"}, environ={"PORT": "wrong"})).port == 1
+
+
+def test_an_empty_variable_counts_as_not_set() -> None:
+    settings = resolve(Layers(environ={"PORT": ""}, env_file=EnvFile("e", {"PORT": "3", "HOST": ""})))
+    assert (settings.port, settings.host) == (3, "127.0.0.1")
+
+
+def test_a_port_in_the_environment_leaves_the_host_alone() -> None:
+    settings = resolve(Layers(environ={"PORT": "80"}))
+    assert (settings.host, settings.port) == ("127.0.0.1", 80)
+
+
+@pytest.mark.parametrize(
+    ("given", "attribute", "value"),
+    [
+        ({"port": 81}, "port", 81),
+        ({"port": "81"}, "port", 81),
+        ({"read_timeout": "250ms"}, "read_timeout_ns", SECOND // 4),
+        ({"idle_timeout": 0}, "idle_timeout_ns", 0),
+        ({"limit_request_body": 4096}, "limit_request_body", 4096),
+        ({"limit_request_body": "4k"}, "limit_request_body", 4096),
+        ({"server_header": False}, "server_header", False),
+    ],
+)
+def test_app_takes_text_and_plain_values(given: dict[str, object], attribute: str, value: object) -> None:
+    assert getattr(resolve(Layers(app=given)), attribute) == value
+
+
+@pytest.mark.parametrize(
+    ("layers", "sentence"),
+    [
+        (
+            Layers(flags={"port": "http"}),
+            'Invalid value "http" for flag --port: expected a port number from 0 to 65535.',
+        ),
+        (
+            Layers(environ={"READ_TIMEOUT": "2"}),
+            'Invalid value "2" for environment variable READ_TIMEOUT: expected a duration from 1ms to 24h '
+            "such as 80ms, 2s or 1m30s, or 0 to turn it off.",
+        ),
+        (
+            Layers(environ={"SHUTDOWN_TIMEOUT": "0"}),
+            'Invalid value "0" for environment variable SHUTDOWN_TIMEOUT: expected a duration from 1ms to 24h '
+            "such as 80ms, 2s or 1m30s.",
+        ),
+        (
+            Layers(env_file=EnvFile("prod.env", {"LIMIT_REQUEST_LINE": "1g"})),
+            'Invalid value "1g" for LIMIT_REQUEST_LINE in prod.env: expected a size from 32 to 32k such as 512, '
+            "16k or 2m.",
+        ),
+        (
+            Layers(app={"backlog": -1}),
+            'Invalid value "-1" for App(backlog=...): expected a number from 1 to 65535.',
+        ),
+        (
+            Layers(app={"port": None}),
+            'Invalid value "None" for App(port=...): expected a port number from 0 to 65535.',
+        ),
+        (
+            Layers(environ={"HIGHPERF_SERVER_HEADER": "2"}),
+            'Invalid value "2" for environment variable HIGHPERF_SERVER_HEADER: expected true or false '
+            "(or yes, no, on, off, 1, 0).",
+        ),
+        (
+            Layers(flags={"log_level": "trace"}),
+            'Invalid value "trace" for flag --log-level: expected one of critical, error, warning, info, debug.',
+        ),
+        (
+            Layers(environ={"DATABASE_URL": "postgresql://h/d"}),
+            'Invalid value "postgresql://h/d" for environment variable DATABASE_URL: expected a URL such as '
+            "sqlite:///./highperf.db.",
+        ),
+        (
+            Layers(flags={"host": "http://a"}),
+            'Invalid value "http://a" for flag --host: expected a host name or an IP address such as 127.0.0.1, '
+            "0.0.0.0 or ::.",
+        ),
+        (
+            Layers(flags={"app_dir": "./missing"}),
+            'Invalid value "./missing" for flag --app-dir: expected an existing directory.',
+        ),
+        (
+            Layers(environ={"PORT": "1\n2"}),
+            'Invalid value "1\\n2" for environment variable PORT: expected a port number from 0 to 65535.',
+        ),
+        (Layers(app={"prot": 1}), "App(prot=...) is not a setting. Did you mean port?"),
+        (Layers(app={"database_url": "sqlite:///x"}), "App(database_url=...) is not a setting."),
+        (
+            Layers(flags={"app": "main:app", "database_url": "sqlite:///x"}),
+            "--database-url belongs to the reference API: leave out either it or APP.",
+        ),
+    ],
+)
+def test_a_wrong_value_is_named_with_its_source_and_what_was_expected(layers: Layers, sentence: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        resolve(layers)
+    assert str(caught.value) == sentence
+
+
+def test_the_database_variable_of_a_users_application_is_its_own_business() -> None:
+    settings = resolve(Layers(flags={"app": "main:app"}, environ={"DATABASE_URL": "postgresql://h/d"}))
+    assert "database_url" not in settings.sources
+    assert "database_url" not in [name for name, _, _ in describe(settings)]
+
+
+@pytest.mark.parametrize(
+    ("environ", "octets"),
+    [
+        ({}, 64 * 1024),
+        ({"LIMIT_REQUEST_LINE": "1k"}, 64 * 1024),
+        ({"LIMIT_REQUEST_FIELD_SIZE": "128k"}, 136 * 1024),
+    ],
+)
+def test_a_head_may_hold_one_full_line_and_one_full_field(environ: dict[str, str], octets: int) -> None:
+    assert resolve(Layers(environ=environ)).limit_request_head == octets
+
+
+def test_settings_cannot_be_changed() -> None:
+    settings: Any = Settings()
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        settings.port = 1
+
+
+def test_every_setting_in_force_is_described_with_its_source() -> None:
+    rows = describe(resolve(Layers(flags={"server_header": "false"}, environ={"READ_TIMEOUT": "1m30s"})))
+    assert [name for name, _, _ in rows] == [*(option.name for option in OPTIONS), "limit_request_head"]
+    assert ("read_timeout", "1m30s", "environment variable READ_TIMEOUT") in rows
+    assert ("server_header", "false", "flag --no-server-header") in rows
+    assert ("limit_request_body", "16m", "default") in rows
+    assert ("limit_request_head", "64k", "derived") in rows
+
+
+def test_variables_that_are_no_settings_are_pointed_out() -> None:
+    names = ["HIGHPERF_PORT", "HIGHPERF_BAKLOG", "HIGHPERF_PROT", "HIGHPERF_ZZZ", "HIGHPERF_BACKLOG", "HIGHPERF_BUILD", "OTHER"]
+    assert unknown_variables(dict.fromkeys(names, "1")) == [
+        "HIGHPERF_BAKLOG is not a setting. Did you mean HIGHPERF_BACKLOG?",
+        "HIGHPERF_PORT is not a setting. Did you mean PORT?",
+        "HIGHPERF_PROT is not a setting. Did you mean PORT?",
+        "HIGHPERF_ZZZ is not a setting.",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("line", "value"),
+    [
+        ("A=b", "b"),
+        ("A = b c ", "b c"),
+        ("export A=b", "b"),
+        ("A=", ""),
+        ("A=b # why", "b"),
+        ("A=b#c", "b#c"),
+        ("A='b # c' # why", "b # c"),
+        ("A='$B \\n'", "$B \\n"),
+        (r'A="b\n\"c\"\\ \$"', 'b\n"c"\\ $'),
+        ("A=${B}", "${B}"),
+        ("A=b=c", "b=c"),
+        ("A=it's", "it's"),
+        ("\ufeffA=b", "b"),
+        ("A=caf\xe9\r", "caf\xe9"),
+    ],
+)
+def test_a_line_of_an_env_file_is_a_name_and_a_value(tmp_path: Path, line: str, value: str) -> None:
+    path = tmp_path / "env"
+    path.write_bytes(f"{line}\n\n  # a comment\n".encode())
+    assert read_env_file(str(path)) == EnvFile(str(path), {"A": value})
+
+
+@pytest.mark.parametrize("line", ["A", "=b", "1A=b", "A='b", 'A="b', "A='b' c", "A-B=c", "A: b"])
+def test_a_line_that_cannot_be_read_is_named(tmp_path: Path, line: str) -> None:
+    path = tmp_path / "env"
+    path.write_text(f"# first\n{line}\n")
+    with pytest.raises(ConfigError, match=r"^Invalid line 2 in --env-file .*: expected NAME=VALUE"):
+        read_env_file(str(path))
+
+
+def test_an_env_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"^Cannot read --env-file .*missing.*: No such file or directory\.$"):
+        read_env_file(str(tmp_path / "missing"))
+    (tmp_path / "latin").write_bytes(b"A=\xff\n")
+    with pytest.raises(ConfigError, match=r"it is not UTF-8 text\.$"):
+        read_env_file(str(tmp_path / "latin"))

@@ -1,0 +1,131 @@
+"""Binding: which addresses, and one line with the way out where one cannot be had."""
+
+import errno
+import os
+import socket
+from contextlib import ExitStack
+
+import pytest
+
+from highperf.errors import StartupError
+from highperf.server.sockets import bind, bind_failure, take_waiting, url_of
+
+LINUX_ONLY = pytest.mark.skipif(not os.path.exists("/proc/net/tcp"), reason="/proc tells who holds a port")
+
+
+def has_ipv6() -> bool:
+    try:
+        with socket.socket(socket.AF_INET6) as probe:
+            probe.bind(("::1", 0))
+    except OSError:
+        return False
+    return True
+
+
+IPV6 = pytest.mark.skipif(not has_ipv6(), reason="this machine has no IPv6")
+
+
+def bound(stack: ExitStack, host: str, port: int = 0) -> list[socket.socket]:
+    return [stack.enter_context(listener) for listener in bind(host, port)]
+
+
+def accepts(host: str, port: int) -> bool:
+    try:
+        socket.create_connection((host, port), 5).close()
+    except OSError:
+        return False
+    return True
+
+
+def test_port_zero_picks_a_free_port() -> None:
+    with ExitStack() as stack:
+        first, second = bound(stack, "127.0.0.1")[0], bound(stack, "127.0.0.1")[0]
+        ports = {first.getsockname()[1], second.getsockname()[1]}
+        assert len(ports) == 2
+        assert 0 not in ports
+
+
+def test_sockets_do_not_block_and_may_follow_a_server_that_just_ended() -> None:
+    with ExitStack() as stack:
+        (listener,) = bound(stack, "127.0.0.1")
+        assert not listener.getblocking()
+        assert listener.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR)
+
+
+def test_every_address_of_a_name_listens_on_one_port() -> None:
+    with ExitStack() as stack:
+        listeners = bound(stack, "localhost")
+        assert len({listener.getsockname()[1] for listener in listeners}) == 1
+        assert "127.0.0.1" in {listener.getsockname()[0] for listener in listeners}
+
+
+@IPV6
+@pytest.mark.parametrize("host", ["::1", "[::1]"])
+def test_an_ipv6_address_may_stand_in_brackets(host: str) -> None:
+    with ExitStack() as stack:
+        (listener,) = bound(stack, host)
+        assert listener.getsockname()[0] == "::1"
+        assert url_of(listener) == f"http://[::1]:{listener.getsockname()[1]}"
+
+
+@IPV6
+def test_the_ipv6_wildcard_takes_ipv4_too() -> None:
+    with ExitStack() as stack:
+        (listener,) = bound(stack, "::")
+        listener.listen()
+        port = listener.getsockname()[1]
+        assert accepts("127.0.0.1", port)
+        assert accepts("::1", port)
+
+
+@LINUX_ONLY
+def test_a_port_in_use_names_its_holder_and_the_way_out() -> None:
+    with ExitStack() as stack:
+        (holder,) = bound(stack, "127.0.0.1")
+        holder.listen()
+        port = holder.getsockname()[1]
+        with pytest.raises(StartupError) as caught:
+            bind("127.0.0.1", port)
+    said = str(caught.value)
+    assert said.startswith(f'Port {port} on 127.0.0.1 is in use (pid {os.getpid()} "')
+    assert said.endswith(f'"). Try --port {port + 1 if port < 65535 else port - 1} or --port 0.')
+    assert len(said.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("number", "host", "port", "sentence"),
+    [
+        (errno.EACCES, "0.0.0.0", 80, "Port 80 on 0.0.0.0 needs privileges that this process does not have. "
+                                      "Try --port 8080."),
+        (errno.EADDRNOTAVAIL, "192.0.2.1", 80, "192.0.2.1 is not an address of this machine. "
+                                               "Try --host 127.0.0.1, or --host 0.0.0.0 for all."),
+        (errno.EADDRINUSE, "::1", 65535, "Port 65535 on [::1] is in use. Try --port 65534 or --port 0."),
+        (errno.ENOBUFS, "::1", 80, "Could not listen on [::1], port 80: No buffer space available. "
+                                   "Try another --host or --port."),
+    ],
+)  # fmt: skip
+def test_a_refusal_of_the_kernel_is_put_in_one_line(number: int, host: str, port: int, sentence: str) -> None:
+    assert bind_failure(OSError(number, ""), host, port) == sentence
+
+
+def test_an_address_of_another_machine_is_refused() -> None:
+    with pytest.raises(StartupError, match=r"^192\.0\.2\.1 is not an address of this machine\."):
+        bind("192.0.2.1", 0)
+
+
+@pytest.mark.parametrize("host", ["nowhere.invalid", "a..b", "x" * 300, "256.1.1.1", "::g"])
+def test_a_host_that_cannot_be_resolved_is_named(host: str) -> None:
+    with pytest.raises(StartupError, match=r"^Host \".*\" cannot be resolved: .* Try --host 127\.0\.0\.1") as caught:
+        bind(host, 0)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_connections_that_wait_are_taken_until_there_are_none() -> None:
+    with ExitStack() as stack:
+        (listener,) = bound(stack, "127.0.0.1")
+        listener.listen()
+        address = listener.getsockname()
+        clients = [stack.enter_context(socket.create_connection(address, 5)) for _ in range(3)]
+        taken = [stack.enter_context(connection) for connection in take_waiting(listener)]
+        assert {peer.getpeername() for peer in taken} == {client.getsockname() for client in clients}
+        assert take_waiting(listener) == []
