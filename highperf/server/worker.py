@@ -129,7 +129,9 @@ class Server:
         """What became of the requests, in words."""
         worker = self.worker
         left = f", {worker.in_flight} left running" if worker.in_flight else ""
-        return f"{counted(worker.served, 'request')} served, {worker.cancelled} cancelled, {worker.dropped} dropped{left}"
+        return (
+            f"{counted(worker.served, 'request')} served, {worker.cancelled} cancelled, {worker.dropped} dropped{left}"
+        )
 
     async def serve(self, listeners: Sequence[socket.socket]) -> int:
         """From application start-up to application shutdown; returns the exit code."""

@@ -253,7 +253,10 @@ def test_a_thread_that_does_not_end_does_not_hold_up_the_end() -> None:
 @pytest.mark.parametrize(
     ("hook", "said"),
     [
-        ("raise OSError('disk is full')", r'failed: OSError: disk is full\nTraceback .*\n  File ".*shop\.py", line \d+, in last\n'),
+        (
+            "raise OSError('disk is full')",
+            r'failed: OSError: disk is full\nTraceback .*\n  File ".*shop\.py", line \d+, in last\n',
+        ),
         ("await asyncio.Event().wait()", r"Application shutdown did not finish within the shutdown timeout"),
     ],
     ids=["raises", "hangs"],
@@ -271,7 +274,9 @@ def test_usr2_shows_all_stacks_and_the_requests_in_flight_and_nothing_ends() -> 
     with running("shop:app", files={"shop.py": APP}, env=PATIENT) as server, started(server, "/wait"):
         server.signal(signal.SIGUSR2)
         server.wait_for(r"WARNING 1 request in flight\n.*GET /wait")
-        assert re.search(r'thread .* \(most recent call first\):\n  File ".*worker\.py", line \d+ in run', server.stderr)
+        assert re.search(
+            r'thread .* \(most recent call first\):\n  File ".*worker\.py", line \d+ in run', server.stderr
+        )
         with server.connect() as client:
             client.sendall(get("/").replace(b"Host: a", b"Host: a\r\nConnection: close"))
             assert the_rest(client).endswith(b"quick")

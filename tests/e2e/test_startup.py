@@ -44,9 +44,7 @@ def test_an_app_is_served_and_the_log_tells_of_its_start() -> None:
 
 def test_events_carry_the_time_in_utc() -> None:
     with running("shop:app", files={"shop.py": SHOP}) as server:
-        assert all(
-            re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z ", line) for line in server.stderr.splitlines()
-        )
+        assert all(re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z ", line) for line in server.stderr.splitlines())
 
 
 def test_the_reference_api_is_served_where_no_app_is_named() -> None:
@@ -94,8 +92,9 @@ def test_a_port_in_use_is_one_line_that_names_the_holder_and_exit_3() -> None:
         done = run("shop:app", "--port", str(holder.port), directory=holder.directory)
         assert done.code == 3
         assert re.fullmatch(
-            rf'Error: Port {holder.port} on 127\.0\.0\.1 is in use \(pid {holder.pid} "\S*python\S* -m highperf shop:app.*"\)'
-            rf"\. Try --port {holder.port + 1} or --port 0\.\n",
+            rf"Error: Port {holder.port} on 127\.0\.0\.1 is in use "
+            rf'\(pid {holder.pid} "\S*python\S* -m highperf shop:app.*"\)\. '
+            rf"Try --port {holder.port + 1} or --port 0\.\n",
             done.stderr,
         )
         assert fetch(holder).endswith(b"hello")
@@ -185,5 +184,3 @@ def test_the_limit_of_open_files_is_raised_to_what_is_allowed() -> None:
     )
     with running("shop:app", files={"shop.py": code}) as server:
         assert fetch(server, REQUEST.replace(b"/ ", b"/files ", 1)).endswith(b'{"raised":true}')
-
-

@@ -41,7 +41,7 @@ def clean_logger(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
-def empty_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def empty_environment(tmp_path: Path, forgotten_imports: None, monkeypatch: pytest.MonkeyPatch) -> None:
     for option in OPTIONS:
         monkeypatch.delenv(option.variable, raising=False)
     monkeypatch.chdir(tmp_path)
@@ -147,14 +147,14 @@ def test_print_config_without_an_app_tells_of_the_reference_api() -> None:
 
 
 def test_check_config_imports_the_app_and_says_ok() -> None:
-    Path("checked.py").write_text(SHOP)
-    result = invoke("checked:app", "--check-config")
+    Path("shop.py").write_text(SHOP)
+    result = invoke("shop:app", "--check-config")
     assert (result.exit_code, result.stdout) == (0, "OK\n")
 
 
 def test_check_config_finds_routes_that_conflict() -> None:
-    Path("conflict.py").write_text(CONFLICT)
-    result = invoke("conflict:app", "--check-config")
+    Path("shop.py").write_text(CONFLICT)
+    result = invoke("shop:app", "--check-config")
     assert result.exit_code == 3
     assert result.stdout == ""
     assert "/users/:id" in result.stderr
@@ -163,11 +163,12 @@ def test_check_config_finds_routes_that_conflict() -> None:
 
 
 def test_check_config_finds_a_wrong_setting_of_the_app() -> None:
-    Path("wrong.py").write_text("from highperf import App\napp = App(idle_timeout='9')\n")
-    result = invoke("wrong:app", "--check-config")
+    Path("shop.py").write_text("from highperf import App\napp = App(idle_timeout='9')\n")
+    result = invoke("shop:app", "--check-config")
     assert result.exit_code == 2
     assert re.fullmatch(
-        r'Error: Could not import "wrong:app": Invalid value "9" for App\(idle_timeout=\.\.\.\): .* \(.*wrong\.py, line 2\)\n',
+        r'Error: Could not import "shop:app": Invalid value "9" for App\(idle_timeout=\.\.\.\): '
+        r"expected .* \(.*shop\.py, line 2\)\n",
         result.stderr,
     )
 

@@ -208,7 +208,15 @@ def test_every_setting_in_force_is_described_with_its_source() -> None:
 
 
 def test_variables_that_are_no_settings_are_pointed_out() -> None:
-    names = ["HIGHPERF_PORT", "HIGHPERF_BAKLOG", "HIGHPERF_PROT", "HIGHPERF_ZZZ", "HIGHPERF_BACKLOG", "HIGHPERF_BUILD", "OTHER"]
+    names = [
+        "HIGHPERF_PORT",
+        "HIGHPERF_BAKLOG",
+        "HIGHPERF_PROT",
+        "HIGHPERF_ZZZ",
+        "HIGHPERF_BACKLOG",
+        "HIGHPERF_BUILD",
+        "OTHER",
+    ]
     assert unknown_variables(dict.fromkeys(names, "1")) == [
         "HIGHPERF_BAKLOG is not a setting. Did you mean HIGHPERF_BACKLOG?",
         "HIGHPERF_PORT is not a setting. Did you mean PORT?",

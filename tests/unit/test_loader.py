@@ -2,7 +2,7 @@
 
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,11 +16,8 @@ GOOD = "from highperf import App\napp = App()\n"
 
 
 @pytest.fixture
-def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Write]:
-    """Writes modules, name -> source, into the directory that load_here() imports from."""
-    monkeypatch.setattr(sys, "path", list(sys.path))
-    monkeypatch.setattr(sys, "dont_write_bytecode", True)
-    known = set(sys.modules)
+def write(tmp_path: Path, forgotten_imports: None) -> Write:
+    """Writes modules, name -> source, into tmp_path; "a__b" is b in the folder a."""
 
     def write_files(**sources: str) -> None:
         for name, source in sources.items():
@@ -28,9 +25,7 @@ def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Write]:
             path.parent.mkdir(exist_ok=True)
             path.write_text(source)
 
-    yield write_files
-    for name in set(sys.modules) - known:
-        del sys.modules[name]
+    return write_files
 
 
 def said_of(name: str, directory: Path, *, factory: bool = False) -> tuple[HighperfError, str]:
@@ -78,7 +73,8 @@ def test_the_directory_is_first_on_the_path_and_once(write: Write, tmp_path: Pat
         ("shop:number", 'Could not serve "shop:number": it is of type int, not a highperf App.'),
         (
             "shop:create",
-            'Could not serve "shop:create": it is of type function, not a highperf App. If it makes one, add --factory.',
+            'Could not serve "shop:create": it is of type function, not a highperf App. '
+            "If it makes one, add --factory.",
         ),
         (
             "shop:App",
@@ -94,10 +90,10 @@ def test_the_directory_is_first_on_the_path_and_once(write: Write, tmp_path: Pat
         ("shop:app(1)", 'Could not import "shop:app(1)": expected module:attribute such as main:app.'),
     ],
 )
-def test_a_name_that_leads_nowhere_is_said_in_one_line(
-    write: Write, tmp_path: Path, name: str, sentence: str
-) -> None:
-    write(shop=GOOD + "class Api:\n    title = 1\nnumber = 7\ndef create():\n    return app\ndef nothing():\n    pass\n")
+def test_a_name_that_leads_nowhere_is_said_in_one_line(write: Write, tmp_path: Path, name: str, sentence: str) -> None:
+    write(
+        shop=GOOD + "class Api:\n    title = 1\nnumber = 7\ndef create():\n    return app\ndef nothing():\n    pass\n"
+    )
     error, said = said_of(name, tmp_path)
     assert said == sentence
     assert isinstance(error, StartupError)
@@ -117,7 +113,8 @@ def test_a_missing_module_is_named(write: Write, tmp_path: Path, name: str, miss
     write(shop=GOOD, pack__main=GOOD)
     _, said = said_of(name, tmp_path)
     assert said == (
-        f'Could not import "{name}": there is no module "{missing}" in {tmp_path.resolve()} or on the Python path.{hint}'
+        f'Could not import "{name}": there is no module "{missing}" in {tmp_path.resolve()} '
+        f"or on the Python path.{hint}"
     )
 
 
@@ -150,7 +147,9 @@ def test_a_syntax_error_shows_its_line(write: Write, tmp_path: Path) -> None:
 
 
 def test_a_cause_is_shown_without_foreign_frames_too(write: Write, tmp_path: Path) -> None:
-    write(shop="try:\n    import no_such_thing\nexcept ImportError as error:\n    raise RuntimeError('no') from error\n")
+    write(
+        shop="try:\n    import no_such_thing\nexcept ImportError as error:\n    raise RuntimeError('no') from error\n"
+    )
     error, _ = said_of("shop:app", tmp_path)
     assert isinstance(error, StartupError)
     assert "direct cause" in error.details

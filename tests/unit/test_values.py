@@ -33,10 +33,15 @@ def test_durations_are_written_as_go_writes_them(text: str, nanoseconds: int) ->
 
 @pytest.mark.parametrize(
     "text",
-    ["", "2", "s", "-2s", "+2s", "2 s", " 2s", "2s ", "2S", "2sec", "1e3s", "nan", "inf", "1.s", ".5s", "1:30"]
-    + ["\u0662s", "1s\n", "0x2s", "1_000s", "9" * 60 + "s", "1d"],
+    ["", "2", "s", "-2s", "+2s", "2 s", " 2s", "2s ", "2S", "2sec", "1d", "1:30", "1s\n", "9" * 60 + "s"],
 )
 def test_what_is_not_a_duration_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"^"):
+        parse_duration(text)
+
+
+@pytest.mark.parametrize("text", ["nan", "inf", "1e3s", "1.s", ".5s", "0x2s", "1_000s", "\u0662s"])
+def test_a_number_in_another_notation_is_no_duration(text: str) -> None:
     with pytest.raises(ValueError, match=r"^"):
         parse_duration(text)
 
