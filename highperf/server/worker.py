@@ -77,11 +77,11 @@ def run(app: Application, settings: Settings) -> int:
             code = loop.run_until_complete(server.serve(listeners))
             if asyncio.all_tasks(loop):
                 signals.leave(code)
+        return code
     finally:
+        loop.close()
         for listener in listeners:
             listener.close()
-    loop.close()
-    return code
 
 
 def limits_in_force(settings: Settings) -> str:
@@ -135,25 +135,26 @@ class Server:
 
     async def serve(self, listeners: Sequence[socket.socket]) -> int:
         """From application start-up to application shutdown; returns the exit code."""
-        self.code = await self._serve(listeners)
-        return self.code
+        logger.info("Started server process [%d]", os.getpid())
+        try:
+            code = await self._serve(listeners) if await self._start_application() else EXIT_CLEAN
+        finally:
+            self.stop("the start failed")  # does nothing where a signal was the reason
+            await self._end_tasks()
+        logger.info("Finished server process [%d]: %s", os.getpid(), self.totals())
+        self.code = code
+        return code
 
     async def _serve(self, listeners: Sequence[socket.socket]) -> int:
-        logger.info("Started server process [%d]", os.getpid())
-        if not await self._start_application():
-            return EXIT_CLEAN
         try:
             await self._listen(listeners)
         except StartupError:
-            self.stop("could not listen")
+            self.stop("the start failed")
             await self._stop_application()
             raise
         logger.info("Shutting down (%s)", await self._stopping)
         await self._drain()
-        code = await self._stop_application()
-        await self._end_tasks()
-        logger.info("Finished server process [%d]: %s", os.getpid(), self.totals())
-        return code
+        return await self._stop_application()
 
     # Start.
 
@@ -164,9 +165,8 @@ class Server:
         await asyncio.wait((startup, self._stopping), return_when=asyncio.FIRST_COMPLETED)
         if not startup.done():
             logger.info("Shutting down (%s) before the application was up", self._stopping.result())
-            await self._end_tasks()
             return False
-        if error := startup.exception():
+        if error := _error_of(startup):
             raise user_code_failure("Application startup failed", error)
         logger.info("Application startup complete.")
         return True
@@ -227,7 +227,7 @@ class Server:
         if not shutdown.done():
             logger.error("Application shutdown did not finish within the shutdown timeout")
             return EXIT_CRASH
-        if error := shutdown.exception():
+        if error := _error_of(shutdown):
             failure = user_code_failure("Application shutdown failed", error)
             logger.error("%s\n%s", failure, getattr(failure, "details", ""))
             return EXIT_CRASH
@@ -247,6 +247,10 @@ class Server:
     async def _wait(self, until_s: float, *futures: asyncio.Future[Any], wanted: str = asyncio.FIRST_COMPLETED) -> None:
         """Until one of the futures is done (or whatever is wanted), but no longer than until loop.time() is until_s."""
         await asyncio.wait(futures, timeout=max(0.0, until_s - self.loop.time()), return_when=wanted)
+
+
+def _error_of(task: asyncio.Task[None]) -> BaseException | None:
+    return asyncio.CancelledError() if task.cancelled() else task.exception()
 
 
 def _settle(future: asyncio.Future[None]) -> None:
