@@ -35,6 +35,15 @@ def bind(host: str, port: int) -> list[socket.socket]:
     return bound
 
 
+def listen(listener: socket.socket, backlog: int) -> None:
+    """Let the kernel complete connections. StartupError where another process has begun that since bind()."""
+    try:
+        listener.listen(backlog)
+    except OSError as error:
+        host, port = listener.getsockname()[:2]
+        raise StartupError(bind_failure(error, host, port)) from None
+
+
 def take_waiting(listener: socket.socket) -> list[socket.socket]:
     """The connections that the kernel has completed and nobody has accepted yet."""
     taken = []

@@ -26,7 +26,7 @@ from highperf.errors import StartupError
 from highperf.server.loader import user_code_failure
 from highperf.server.logs import logger
 from highperf.server.signals import Signals
-from highperf.server.sockets import bind, bind_failure, take_waiting, url_of
+from highperf.server.sockets import bind, listen, take_waiting, url_of
 from highperf.values import SECOND, counted, show_duration, show_size
 from highperf.wire.router import Router
 
@@ -173,13 +173,8 @@ class Server:
 
     async def _listen(self, listeners: Sequence[socket.socket]) -> None:
         for listener in listeners:
-            try:
-                server = await self.loop.create_server(
-                    self.worker.connection, sock=listener, backlog=self.settings.backlog
-                )
-            except OSError as error:
-                host, port = listener.getsockname()[:2]
-                raise StartupError(bind_failure(error, host, port)) from None
+            listen(listener, self.settings.backlog)  # create_server would keep a refusal to itself
+            server = await self.loop.create_server(self.worker.connection, sock=listener, backlog=self.settings.backlog)
             self._accepting.append((server, listener))
         self.worker.ready = True
         logger.info("Limits: %s", limits_in_force(self.settings))

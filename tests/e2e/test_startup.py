@@ -3,6 +3,7 @@
 import re
 import signal
 import socket
+import sys
 
 import pytest
 
@@ -149,6 +150,30 @@ def test_a_start_hook_that_raises_shows_its_own_frames_and_one_line() -> None:
     assert done.code == 3
     assert re.findall(r'File ".*/(.+)", line (\d+)', done.stderr) == [("shop.py", "12")]
     assert done.stderr.splitlines()[-1] == "Error: Application startup failed: OSError: no database"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux lets two sockets share an address until one listens")
+def test_a_port_that_is_taken_during_the_start_is_one_line_after_the_shutdown_hooks() -> None:
+    hook = SHOP + (
+        "import socket, sys\n"
+        "@app.on_startup\n"
+        "def take_the_port():\n"
+        "    app.state.thief = socket.socket()\n"
+        "    app.state.thief.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)\n"
+        "    app.state.thief.bind(('127.0.0.1', PORT))\n"
+        "    app.state.thief.listen()\n"
+        "@app.on_shutdown\n"
+        "def give_it_back():\n"
+        "    app.state.thief.close()\n"
+        "    print('given back', file=sys.stderr, flush=True)\n"
+    )
+    with socket.socket() as reserved:
+        reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        reserved.bind(("127.0.0.1", 0))
+        port = reserved.getsockname()[1]
+    done = run("shop:app", "--port", str(port), files={"shop.py": hook.replace("PORT", str(port))})
+    assert done.code == 3
+    assert re.search(rf"given back\nError: Port {port} on 127\.0\.0\.1 is in use .*\n$", done.stderr)
 
 
 @pytest.mark.parametrize(
