@@ -219,13 +219,16 @@ cdef class RequestCycle(StepTask):
         return StepTask.settle_c(self, state, outcome)
 
     cdef int lost_c(self, str reason) except -1:
-        # The peer is gone: no answer can reach it.
+        # The peer is gone: no answer can reach it. A request that was cancelled before keeps its reason.
         cdef Request request = self.request
+        cdef bint first = True
         self.stream = None
         if request is not None:
-            request.cancel_reason = reason
+            first = request.cancel_reason is None
+            if first:
+                request.cancel_reason = reason
             request.detach_c()
-        if self.cancel_c(reason):
+        if self.cancel_c(reason) and first:
             self.worker.cancelled += 1
         return 0
 

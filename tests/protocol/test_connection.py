@@ -3,6 +3,7 @@
 import asyncio
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -324,6 +325,25 @@ def test_cancelled_requests_are_told_why(wire: Wire) -> None:
     assert statuses(answer) == [503]
     assert b"the server is shutting down" in answer
     assert b"\r\nRetry-After: 1\r\n" in answer
+
+
+def test_request_that_ignores_its_cancellation_is_counted_once(wire: Wire) -> None:
+    @wire.app.get("/stubborn")
+    async def stubborn(request: Request) -> None:
+        for name in ("one", "two"):
+            gate = wire.gates[name] = wire.loop.create_future()
+            with suppress(asyncio.CancelledError):
+                await gate
+        wire.cancelled.append(request.cancel_reason)
+
+    client = wire.connect()
+    wire.send(client, GET % b"/stubborn")
+    wire.worker.cancel_requests("the server is shutting down")
+    wire.turn()
+    client.abort()
+    wire.turn()
+    assert wire.worker.cancelled == 1
+    assert wire.cancelled == ["the server is shutting down"]
 
 
 @pytest.mark.parametrize("fails", ["first", "later"])
