@@ -17,7 +17,7 @@ PAPERS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "b
 PATIENCE_S = 60.0
 BLOCK = re.compile(r"^```python run\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\((?!https?:|mailto:)([^)#\s]*)(?:#([^)\s]+))?\)")
-MAKE = re.compile(r"(?:^|`)make ((?:[a-z]+ ?)+)", re.MULTILINE)
+MAKE = re.compile(r"(?:^|`|\$ )make ((?:[a-z]+ ?)+)", re.MULTILINE)
 SCRIPT = re.compile(r"(?<![\w/.])\./([\w-]+\.sh)\b")
 
 
