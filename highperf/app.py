@@ -9,15 +9,16 @@ import asyncio
 import functools
 import inspect
 import types
-from collections.abc import Awaitable, Callable, Iterable
-from contextlib import AbstractAsyncContextManager, AsyncExitStack
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from http import HTTPMethod
+from typing import TYPE_CHECKING, Any, Final, NoReturn, TypedDict, TypeVar, Unpack
 
 from highperf.config import Layers, resolve
-from highperf.core.cycle import Route, problem_for, to_response
+from highperf.core.cycle import Route, problem_for, to_response, unmatched
 from highperf.core.request import Request
 from highperf.errors import HTTPError
-from highperf.values import parse_size, quote
+from highperf.values import did_you_mean, parse_size, quote
 from highperf.wire.response import Response
 from highperf.wire.router import Router
 
@@ -25,13 +26,31 @@ if TYPE_CHECKING:
     from highperf.testing import TestClient
 
 Handler = Callable[[Request], Any]
-H = TypeVar("H", bound=Handler)
 CallNext = Callable[[Request], Awaitable[Response]]
 Middleware = Callable[[Request, CallNext], Awaitable[Any]]
-Lifespan = Callable[["App"], AbstractAsyncContextManager[Any]]
+Lifespan = Callable[["App"], AbstractAsyncContextManager[Any] | AsyncIterator[Any]]
 Hook = Callable[[], Any]
 
-POLICIES = ("limit_body", "blocking")
+# What a decorator is given it gives back, with its own type.
+HandlerT = TypeVar("HandlerT", bound=Handler)
+MiddlewareT = TypeVar("MiddlewareT", bound=Middleware)
+HookT = TypeVar("HookT", bound=Hook)
+
+
+class Policy(TypedDict, total=False):
+    """What a route may ask for besides its path and methods.
+
+    Attributes:
+        limit_body: largest content, in octets or as ``"64k"``; 413 above it. Default: the server's
+            ``limit_request_body``.
+        blocking: run a ``def`` handler in a thread, because it blocks. Default: False.
+    """
+
+    limit_body: int | str | None
+    blocking: bool
+
+
+_POLICIES: Final = tuple(Policy.__annotations__)
 
 
 class App:
@@ -39,7 +58,7 @@ class App:
 
     Args:
         lifespan: called with the app, gives an async context manager that is entered before the
-            first request and left after the last one.
+            first request and left after the last one; or an async generator function of one yield.
         health: serve ``/healthz`` and ``/readyz`` where the app has no route of its own there.
         settings: defaults for this app's server by the names of ``--print-config``, as text or
             plain values: ``App(read_timeout="5s", limit_request_body="1m")``. Flags and the
@@ -47,6 +66,9 @@ class App:
 
     Raises:
         ConfigError: a setting is unknown or its value is not understood.
+
+    Attributes:
+        state: a place for what handlers share; they find it as ``request.app.state``.
     """
 
     def __init__(self, *, lifespan: Lifespan | None = None, health: bool = True, **settings: object) -> None:
@@ -55,8 +77,8 @@ class App:
         self.state = types.SimpleNamespace()
         self.fallback: Route | None = None
         self._health = health
-        self._lifespan = lifespan
-        self._routes: list[tuple[str, str, Handler, dict[str, Any]]] = []
+        self._lifespan = _checked_lifespan(lifespan)
+        self._declared = Router()  # leads to (handler, policy); finds faults where they are declared
         self._middleware: list[Middleware] = []
         self._on_startup: list[Hook] = []
         self._on_shutdown: list[Hook] = []
@@ -65,15 +87,15 @@ class App:
 
     # ---- routes -------------------------------------------------------------------------------
 
-    def route(self, path: str, methods: Iterable[str] | str = ("GET",), **policy: Any) -> Callable[[H], H]:
+    def route(
+        self, path: str, methods: Iterable[str] | str = ("GET",), **policy: Unpack[Policy]
+    ) -> Callable[[HandlerT], HandlerT]:
         """Decorator: the function answers these methods on this path.
 
         Args:
             path: ``/users/:id`` or ``/users/{id}``; ``/files/*path`` or ``/files/{path:path}``.
-            methods: method names, or ``"*"`` for every method.
-            limit_body: largest content, in octets or as ``"64k"``; 413 above it. Default: the
-                server's ``limit_request_body``.
-            blocking: run a ``def`` handler in a thread, because it blocks. Default: False.
+            methods: one name or several, or ``"*"`` for every method that has no route of its own.
+            policy: see :class:`Policy`.
 
         The function takes the :class:`Request` and returns dict, list, dataclass or
         msgspec.Struct (JSON), str (text), bytes, None (204) or a :class:`Response`; it may be
@@ -81,105 +103,118 @@ class App:
 
         Raises:
             TypeError: the policy is unknown, or the handler is not callable with one argument.
-            ValueError: the path or a policy's value is malformed.
-            RouteConflict: when the app is built, if two routes claim the same requests.
+            ValueError: the path, a method or a policy's value is malformed.
+            RouteConflict: another route claims the same requests.
+            RuntimeError: the app is serving already.
         """
-        checked = _check_policy(policy, path)
-        names = ["*"] if methods == "*" else [methods] if isinstance(methods, str) else list(methods)
+        names = [methods] if isinstance(methods, str) else list(methods)
+        place = f"{' '.join(map(str, names))} {path}"
+        _check_policy(policy, place)
+        _check_methods(names, place)
 
-        def register(handler: H) -> H:
-            _check_handler(handler, checked, path)
-            if self._router is not None:
-                raise RuntimeError(f"{path} comes too late: the app is serving already")
+        def register(handler: HandlerT) -> HandlerT:
+            self._refuse_when_serving(f"route {place}")
+            _check_handler(handler, policy, place)
             for name in names:
-                self._routes.append((name, path, handler, checked))
+                self._declared.add(name, path, (handler, policy))
             return handler
 
         return register
 
-    def get(self, path: str, **policy: Any) -> Callable[[H], H]:
+    def get(self, path: str, **policy: Unpack[Policy]) -> Callable[[HandlerT], HandlerT]:
         """``route(path, ["GET"])``; HEAD is answered as well."""
         return self.route(path, ["GET"], **policy)
 
-    def post(self, path: str, **policy: Any) -> Callable[[H], H]:
+    def post(self, path: str, **policy: Unpack[Policy]) -> Callable[[HandlerT], HandlerT]:
         """``route(path, ["POST"])``."""
         return self.route(path, ["POST"], **policy)
 
-    def put(self, path: str, **policy: Any) -> Callable[[H], H]:
+    def put(self, path: str, **policy: Unpack[Policy]) -> Callable[[HandlerT], HandlerT]:
         """``route(path, ["PUT"])``."""
         return self.route(path, ["PUT"], **policy)
 
-    def patch(self, path: str, **policy: Any) -> Callable[[H], H]:
+    def patch(self, path: str, **policy: Unpack[Policy]) -> Callable[[HandlerT], HandlerT]:
         """``route(path, ["PATCH"])``."""
         return self.route(path, ["PATCH"], **policy)
 
-    def delete(self, path: str, **policy: Any) -> Callable[[H], H]:
+    def delete(self, path: str, **policy: Unpack[Policy]) -> Callable[[HandlerT], HandlerT]:
         """``route(path, ["DELETE"])``."""
         return self.route(path, ["DELETE"], **policy)
 
-    def head(self, path: str, **policy: Any) -> Callable[[H], H]:
+    def head(self, path: str, **policy: Unpack[Policy]) -> Callable[[HandlerT], HandlerT]:
         """``route(path, ["HEAD"])``, where HEAD is not to be answered by GET's handler."""
         return self.route(path, ["HEAD"], **policy)
 
-    def options(self, path: str, **policy: Any) -> Callable[[H], H]:
+    def options(self, path: str, **policy: Unpack[Policy]) -> Callable[[HandlerT], HandlerT]:
         """``route(path, ["OPTIONS"])``, where 204 with ``Allow`` is not answer enough."""
         return self.route(path, ["OPTIONS"], **policy)
 
     # ---- around them --------------------------------------------------------------------------
 
-    def middleware(self, function: Middleware) -> Middleware:
+    def middleware(self, function: MiddlewareT) -> MiddlewareT:
         """Decorator: wraps every handler in ``async def function(request, call_next)``.
 
         ``await call_next(request)`` gives the :class:`Response` of the rest; an HTTPError has
-        become one by then, any other exception passes through. The first registered is the
-        outermost. With any middleware, requests that no route takes pass through it too; health
-        and readiness do not.
+        become one by then, any other exception passes through. The function returns the response,
+        this one or another, or what a handler may return besides None. The first registered is
+        the outermost. With any middleware, requests that no route takes pass through it too;
+        health and readiness do not.
+
+        Raises:
+            TypeError: the function is not async, or not callable with two arguments.
+            RuntimeError: the app is serving already.
         """
-        if not inspect.iscoroutinefunction(function):
-            raise TypeError("middleware must be an async def function of (request, call_next)")
+        self._refuse_when_serving("middleware")
+        if not _is_async(function):
+            raise TypeError(f"middleware must be an async def function of (request, call_next), not {function!r}")
+        if not _takes(function, 2):
+            raise TypeError(f"middleware {_name_of(function)} must take two arguments: (request, call_next)")
         self._middleware.append(function)
         return function
 
-    def on_startup(self, function: Hook) -> Hook:
+    def on_startup(self, function: HookT) -> HookT:
         """Decorator: called without arguments before the first request; ``def`` or ``async def``."""
+        self._refuse_when_serving("on_startup function")
         self._on_startup.append(function)
         return function
 
-    def on_shutdown(self, function: Hook) -> Hook:
+    def on_shutdown(self, function: HookT) -> HookT:
         """Decorator: called after the last request, in reverse order of registration."""
+        self._refuse_when_serving("on_shutdown function")
         self._on_shutdown.append(function)
         return function
 
     # ---- for a server -------------------------------------------------------------------------
 
     def build(self) -> Router:
-        """Freezes the routes into a router of compiled Routes; further routes are refused.
-
-        Raises:
-            RouteConflict: two routes claim the same requests.
-        """
+        """Freezes the routes into a router of compiled Routes; nothing can be added any more."""
         if self._router is None:
             router = Router()
-            for method, path, handler, policy in self._routes:
-                router.add(method, path, Route(path, self._wrap(handler, policy), limit_body=policy["limit_body"]))
+            for method, pattern, (handler, policy) in self._declared.routes():
+                limit_body = _limit_body(policy.get("limit_body"))
+                router.add(method, pattern, Route(pattern, self._wrap(handler, policy), limit_body=limit_body))
             if self._health:
+                own = {pattern for _, pattern, _ in self._declared.routes()}
                 for route in (Route("/healthz", None, answers="health"), Route("/readyz", None, answers="ready")):
-                    if not router.allowed(route.pattern):
+                    if route.pattern not in own:
                         router.add("GET", route.pattern, route)
             if self._middleware:
-                self.fallback = Route("*", self._wrap(functools.partial(_unmatched, router), {}))
+                self.fallback = Route("*", self._wrap(unmatched, {}))
             self._router = router
         return self._router
 
     async def startup(self) -> None:
-        """Enters the lifespan and runs the start-up functions; undoes the first if the second fail."""
+        """Enters the lifespan and runs the start-up functions; leaves the lifespan again if one of them fails."""
+        if self._running is not None:
+            raise RuntimeError("the app runs already")
+        self.build()
         async with AsyncExitStack() as stack:
             if self._lifespan is not None:
                 await stack.enter_async_context(self._lifespan(self))
-            for function in self._on_shutdown:
-                stack.push_async_callback(_call, function)
             for function in self._on_startup:
                 await _call(function)
+            for function in self._on_shutdown:
+                stack.push_async_callback(_call, function)
             self._running = stack.pop_all()
 
     async def shutdown(self) -> None:
@@ -190,13 +225,33 @@ class App:
 
     # ---- conveniences -------------------------------------------------------------------------
 
+    def run(self, **settings: object) -> NoReturn:
+        """Serves this app until a signal ends it, and exits as ``highperf-serve`` does.
+
+            if __name__ == "__main__":
+                app.run(port=8000)
+
+        Args:
+            settings: as those of :class:`App`; they win over the environment, as a flag would.
+
+        A mistake in the settings or a failed start is one line on standard error.
+
+        Raises:
+            SystemExit: always; 0 after a clean stop, 1 after a crash or a forced one, 2 for a
+                setting that is not understood, 3 if the app or its address is not to be had.
+            RuntimeError: called in a coroutine or in a thread.
+        """
+        from highperf.server import launch
+
+        launch.run(self, settings)
+
     def test_client(self) -> "TestClient":
         """A client that talks to this app without a socket; see :class:`highperf.testing.TestClient`."""
         from highperf.testing import TestClient
 
         return TestClient(self)
 
-    def _wrap(self, handler: Handler, policy: dict[str, Any]) -> Handler:
+    def _wrap(self, handler: Handler, policy: Policy) -> Handler:
         if policy.get("blocking"):
             handler = functools.partial(_call_in_thread, handler)
         if not self._middleware:
@@ -205,6 +260,10 @@ class App:
         for function in reversed(self._middleware):
             call = functools.partial(_call_middleware, function, call)
         return call
+
+    def _refuse_when_serving(self, what: str) -> None:
+        if self._router is not None:
+            raise RuntimeError(f"{what} comes too late: the app is serving already")
 
 
 async def _call(function: Hook) -> None:
@@ -229,49 +288,82 @@ async def _call_handler(handler: Handler, request: Request) -> Response:
 
 async def _call_middleware(function: Middleware, call_next: CallNext, request: Request) -> Response:
     try:
-        return to_response(await function(request, call_next))
+        result = await function(request, call_next)
     except HTTPError as error:
         return problem_for(error, request)
+    if result is None:
+        raise TypeError(f"middleware {_name_of(function)} returned None; it must return the response of call_next")
+    return to_response(result)
 
 
-def _unmatched(router: Router, request: Request) -> Response:
-    # What the core answers by itself while there is no middleware.
-    allowed = router.allowed(request.path)
-    if not allowed:
-        raise HTTPError(404, "nothing is served at this path")
-    if request.method == "OPTIONS":
-        return Response(status=204, headers={"Allow": ", ".join(allowed)})
-    raise HTTPError(
-        405, f"{request.method} is not among the methods of this path", headers={"Allow": ", ".join(allowed)}
-    )
+# ---- faults, told where they are declared -------------------------------------------------------
 
 
-def _check_policy(policy: dict[str, Any], path: str) -> dict[str, Any]:
+def _check_policy(policy: Policy, place: str) -> None:
     for name in policy:
-        if name not in POLICIES:
-            raise TypeError(f"route {path}: unknown policy {name!r}; there are {', '.join(POLICIES)}")
-    limit = _limit_body(policy["limit_body"], path) if policy.get("limit_body") is not None else -1
-    return {"limit_body": limit, "blocking": bool(policy.get("blocking", False))}
+        if name not in _POLICIES:
+            hint = did_you_mean(name, list(_POLICIES)) or f" There are {', '.join(_POLICIES)}."
+            raise TypeError(f"route {place}: unknown policy {name!r}.{hint}")
+    if not isinstance(policy.get("blocking", False), bool):
+        raise ValueError(f"route {place}: blocking={policy['blocking']!r}, expected True or False")
+    try:
+        _limit_body(policy.get("limit_body"))
+    except ValueError as error:
+        shown = quote(str(error))
+        raise ValueError(f"route {place}: limit_body={shown}, expected a size such as 512, 16k or 2m") from None
 
 
-def _limit_body(given: object, path: str) -> int:
+def _limit_body(given: object) -> int:
+    if given is None:
+        return -1
     if isinstance(given, int) and not isinstance(given, bool) and given >= 0:
         return given
-    try:
-        return parse_size(given if isinstance(given, str) else "")
-    except ValueError:
-        shown = quote(str(given))
-        raise ValueError(f"route {path}: limit_body={shown}, expected a size such as 512, 16k or 2m") from None
+    if isinstance(given, str):
+        return parse_size(given)
+    raise ValueError(given)
 
 
-def _check_handler(handler: Handler, policy: dict[str, Any], path: str) -> None:
+def _check_methods(names: list[str], place: str) -> None:
+    if not names:
+        raise ValueError(f"route {place}: it has no method")
+    for name in names:
+        if not name.isupper() and name.upper() in HTTPMethod.__members__:
+            raise ValueError(f"route {place}: methods are written as {name.upper()!r}, not {name!r}")
+
+
+def _check_handler(handler: Handler, policy: Policy, place: str) -> None:
     if not callable(handler):
-        raise TypeError(f"route {path}: {handler!r} is no function")
-    if policy["blocking"] and inspect.iscoroutinefunction(handler):
-        raise TypeError(f"route {path}: blocking=True is for def handlers; an async def handler must not block")
+        raise TypeError(f"route {place}: {handler!r} is no function")
+    if inspect.isgeneratorfunction(handler) or inspect.isasyncgenfunction(handler):
+        raise TypeError(f"route {place}: {_name_of(handler)} is a generator; return Response.stream(...) of one")
+    if policy.get("blocking") and _is_async(handler):
+        raise TypeError(f"route {place}: blocking=True is for def handlers; an async def handler must not block")
+    if not _takes(handler, 1):
+        raise TypeError(f"route {place}: {_name_of(handler)} must take one argument, the request")
+
+
+def _checked_lifespan(lifespan: Lifespan | None) -> Callable[["App"], AbstractAsyncContextManager[Any]] | None:
+    if inspect.isasyncgenfunction(lifespan):
+        return asynccontextmanager(lifespan)
+    if lifespan is not None and not callable(lifespan):
+        raise TypeError(f"lifespan must be a function of the app, not {lifespan!r}")
+    return lifespan  # type: ignore[return-value]
+
+
+def _takes(function: Callable[..., Any], count: int) -> bool:
     try:
-        inspect.signature(handler).bind(None)
+        inspect.signature(function).bind(*[None] * count)
     except TypeError:
-        raise TypeError(f"route {path}: the handler must take one argument, the request") from None
+        return False
     except ValueError:
         pass  # a builtin without a signature
+    return True
+
+
+def _is_async(function: object) -> bool:
+    call = getattr(function, "__call__", None)  # noqa: B004 (an object's own method)
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(call)
+
+
+def _name_of(function: object) -> str:
+    return getattr(function, "__name__", None) or repr(function)

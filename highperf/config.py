@@ -200,17 +200,23 @@ class EnvFile:
 
 @dataclass(frozen=True, slots=True)
 class Layers:
-    """The values that were given, the strongest layer first. `flags` maps Option.name to text."""
+    """The values that were given, the strongest layer first. `flags` maps Option.name to text.
+
+    `run` holds the arguments of app.run(...), which stand for flags where there is no command line.
+    """
 
     flags: Mapping[str, str] = field(default_factory=dict)
     environ: Mapping[str, str] = field(default_factory=dict)
     env_file: EnvFile = field(default_factory=EnvFile)
     app: Mapping[str, object] = field(default_factory=dict)
+    run: Mapping[str, object] = field(default_factory=dict)
 
     def candidates(self, option: Option) -> Iterator[tuple[str, str]]:
         """Each value given for the option, with its source. An empty variable counts as not set."""
         if option.name in self.flags:
             yield self.flags[option.name], _flag_source(option, self.flags[option.name])
+        if option.name in self.run:
+            yield str(self.run[option.name]), f"app.run({option.name}=...)"
         if text := self.environ.get(option.variable):
             yield text, f"environment variable {option.variable}"
         if text := self.env_file.values.get(option.variable):
@@ -221,7 +227,8 @@ class Layers:
 
 def resolve(layers: Layers) -> Settings:
     """The settings that these layers make. ConfigError names the source, the value and what was expected."""
-    _refuse_unknown(layers.app)
+    _refuse_unknown(layers.app, "App")
+    _refuse_unknown(layers.run, "app.run")
     values: dict[str, Any] = {}
     sources: dict[str, str] = {}
     for option in OPTIONS:
@@ -277,11 +284,11 @@ def _flag_source(option: Option, text: str) -> str:
     return f"flag {option.flag}"
 
 
-def _refuse_unknown(given: Mapping[str, object]) -> None:
+def _refuse_unknown(given: Mapping[str, object], caller: str) -> None:
     known = [option.name for option in OPTIONS if option.for_app]
     for name in given:
         if name not in known:
-            raise ConfigError(f"App({name}=...) is not a setting.{did_you_mean(name, known)}")
+            raise ConfigError(f"{caller}({name}=...) is not a setting.{did_you_mean(name, known)}")
 
 
 # The env file is read here and not by python-dotenv, which skips a line that it cannot read: a

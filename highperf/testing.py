@@ -15,12 +15,14 @@ from urllib.parse import urlencode
 import uvloop
 
 from highperf.config import Layers, resolve
+from highperf.core.task import StepTask
 from highperf.core.worker import Worker
 
 if TYPE_CHECKING:
     from highperf.app import App
 
 _READ_STEP = 16 * 1024
+_CLOSING_S = 5.0  # for handlers and tasks to clean up
 
 
 class TestResponse:
@@ -84,15 +86,23 @@ class TestClient:
             return
         loop, worker = self._loop, self._worker
         self._loop = self._worker = None
+        worker.abort()
         try:
-            worker.abort()
-            loop.run_until_complete(asyncio.sleep(0))
-            loop.run_until_complete(self.app.shutdown())
-            worker.close()
-            loop.run_until_complete(loop.shutdown_asyncgens())
-            loop.run_until_complete(loop.shutdown_default_executor())
+            loop.run_until_complete(self._stop())
         finally:
-            loop.close()
+            worker.close()
+            _close(loop)
+
+    async def _stop(self) -> None:
+        tasks: set[Any] = asyncio.all_tasks()
+        await _ended({task for task in tasks if isinstance(task, StepTask)})
+        try:
+            await self.app.shutdown()
+        finally:
+            left = asyncio.all_tasks() - {asyncio.current_task()}
+            for task in left:
+                task.cancel()
+            await _ended(left)
 
     def request(
         self,
@@ -117,6 +127,21 @@ class TestClient:
         Raises:
             ConnectionResetError: the server ended the connection without a whole answer.
         """
+        loop = self._start()
+        options = {"params": params, "headers": headers, "json": json, "content": content}
+        return loop.run_until_complete(self.exchange(method, path, **options))
+
+    async def exchange(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        json: Any = None,
+        content: bytes | Iterable[bytes] | None = None,
+    ) -> TestResponse:
+        """As ``request``, inside of a coroutine that ``run`` runs: several may be under way at once."""
         fields = {"Host": "testserver", **(headers or {})}
         if params:
             path += ("&" if "?" in path else "?") + urlencode(params)
@@ -124,8 +149,14 @@ class TestClient:
             content = jsonlib.dumps(json).encode()
             fields.setdefault("Content-Type", "application/json")
         head, body = _frame(method, path, fields, content)
-        loop = self._start()
-        return TestResponse(loop.run_until_complete(self._exchange(head + body)), method)
+        assert self._worker is not None
+        transport = MemoryTransport(asyncio.get_running_loop(), self._worker.connection())
+        transport.feed(head + body)
+        await transport.closed
+        try:
+            return TestResponse(bytes(transport.sent), method)
+        except http.client.HTTPException:
+            raise ConnectionResetError("the server ended the connection without a whole answer") from None
 
     def get(self, path: str, **options: Any) -> TestResponse:
         """``request("GET", ...)``."""
@@ -167,20 +198,11 @@ class TestClient:
                 worker = Worker(self.app.build(), settings, loop, app=self.app, fallback=self.app.fallback)
                 loop.run_until_complete(self.app.startup())
             except BaseException:
-                loop.close()
+                _close(loop)
                 raise
             worker.ready = True
             self._loop, self._worker = loop, worker
         return self._loop
-
-    async def _exchange(self, octets: bytes) -> bytes:
-        assert self._worker is not None
-        transport = MemoryTransport(asyncio.get_running_loop(), self._worker.connection())
-        transport.feed(octets)
-        await transport.closed
-        if not transport.sent:
-            raise ConnectionResetError("the server ended the connection without an answer")
-        return bytes(transport.sent)
 
 
 class MemoryTransport(asyncio.Transport):
@@ -255,6 +277,19 @@ class _Answer:
 
     def makefile(self, mode: str) -> io.BytesIO:
         return io.BytesIO(self._octets)
+
+
+async def _ended(tasks: set[Any]) -> None:
+    if tasks:
+        await asyncio.wait(tasks, timeout=_CLOSING_S)
+
+
+def _close(loop: asyncio.AbstractEventLoop) -> None:
+    try:
+        loop.run_until_complete(loop.shutdown_asyncgens())
+        loop.run_until_complete(loop.shutdown_default_executor())
+    finally:
+        loop.close()
 
 
 def _frame(

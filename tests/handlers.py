@@ -112,7 +112,8 @@ class Served:
         self.loop = new_loop()
         self.noise: list[dict[str, Any]] = []
         self.loop.set_exception_handler(lambda _, context: self.noise.append(context))
-        self.worker = Worker(app.build(), resolve(Layers(app=app.defaults)), self.loop, app=app)
+        router, settings = app.build(), resolve(Layers(app=app.defaults))
+        self.worker = Worker(router, settings, self.loop, app=app, fallback=app.fallback)
         self.loop.run_until_complete(app.startup())
         self.worker.ready = True
 

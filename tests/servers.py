@@ -19,7 +19,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -98,6 +98,7 @@ class Server:
 @contextmanager
 def running(
     *arguments: str,
+    program: Sequence[str] = (),
     files: Mapping[str, str] | None = None,
     env: Mapping[str, str] | None = None,
     port: int = 0,
@@ -106,9 +107,10 @@ def running(
 ) -> Iterator[Server]:
     """Start `python -m highperf ARGUMENTS --port PORT`, with the given files (name -> text) beside it, and
     yield it once it says that it runs, or whatever else to wait for. In `directory` if given, else in a new
-    one that is removed at the end."""
+    one that is removed at the end. With `program`, that Python program is started instead, which looks after
+    its port itself."""
     with _directory(directory, files) as place:
-        command = [sys.executable, "-m", "highperf", *arguments, "--port", str(port)]
+        command = [sys.executable, *(program or ["-m", "highperf", *arguments, "--port", str(port)])]
         process = subprocess.Popen(
             command, cwd=place, env=_environment(env), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
         )
@@ -134,13 +136,14 @@ class Finished:
 
 def run(
     *arguments: str,
+    program: Sequence[str] = (),
     files: Mapping[str, str] | None = None,
     env: Mapping[str, str] | None = None,
     directory: Path | None = None,
 ) -> Finished:
-    """Run `python -m highperf ARGUMENTS` to its end."""
+    """Run `python -m highperf ARGUMENTS`, or another Python program, to its end."""
     with _directory(directory, files) as place:
-        command = [sys.executable, "-m", "highperf", *arguments]
+        command = [sys.executable, *(program or ["-m", "highperf", *arguments])]
         done = subprocess.run(
             command, check=False, cwd=place, env=_environment(env), capture_output=True, text=True, timeout=PATIENCE_S
         )

@@ -81,25 +81,33 @@ cdef Route choose_route_c(Worker worker, Head head, Endpoint endpoint):
 
 cdef int answer_directly_c(Worker worker, Stream stream, Head head, Route route, Endpoint endpoint) except -1:
     # Everything that needs no handler.
-    cdef str path
-    if route is not None and route.kind == ROUTE_HEALTH:
+    if route is None:
+        return send_response_c(stream, unmatched_c(head, endpoint))
+    if route.kind == ROUTE_HEALTH:
         return send_octets_c(stream, 200, PLAIN, OK)
-    path = head.base[head.path.start:head.path.start + head.path.size].decode("ascii")
-    if route is not None:
-        if worker.ready:
-            return send_octets_c(stream, 200, PLAIN, READY)
-        state = "draining" if worker.draining else "starting"
-        return send_response_c(stream, problem_c(503, state, path, None, RETRY_SOON))
+    if worker.ready:
+        return send_octets_c(stream, 200, PLAIN, READY)
+    state = "draining" if worker.draining else "starting"
+    return send_response_c(stream, problem_c(503, state, route.pattern, None, RETRY_SOON))
+
+
+cdef Response unmatched_c(Head head, Endpoint endpoint):
+    # The answer to a request that no route takes.
+    cdef str path = head.base[head.path.start:head.path.start + head.path.size].decode("ascii")
     if head.method == METHOD_CONNECT:
-        return send_response_c(stream, problem_c(501, "this server is no proxy", None, None, None))
+        return problem_c(501, "this server is no proxy", None, None, None)
     if head.method == METHOD_OPTIONS and (head.asterisk or endpoint is not None):
         allow = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS" if head.asterisk else endpoint.allow_c()
-        return send_response_c(stream, Response(status=204, headers={"Allow": allow}))
+        return Response(status=204, headers={"Allow": allow})
     if endpoint is None:
-        return send_response_c(stream, problem_c(404, "nothing is served at this path", path or "/", None, None))
+        return problem_c(404, "nothing is served at this path", path or "/", None, None)
     method = head.base[head.method_token.start:head.method_token.start + head.method_token.size].decode("ascii")
     detail = f"{method} is not among the methods of this path"
-    return send_response_c(stream, problem_c(405, detail, path, None, {"Allow": endpoint.allow_c()}))
+    return problem_c(405, detail, path, None, {"Allow": endpoint.allow_c()})
+
+
+def unmatched(Request request not None):
+    return unmatched_c(request.head, request.endpoint)
 
 
 # ---- answers ----------------------------------------------------------------------------------
