@@ -9,7 +9,7 @@ import http.client
 import io
 import json as jsonlib
 from collections.abc import Coroutine, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 from urllib.parse import urlencode
 
 import uvloop
@@ -20,6 +20,8 @@ from highperf.core.worker import Worker
 
 if TYPE_CHECKING:
     from highperf.app import App
+
+T = TypeVar("T")
 
 _READ_STEP = 16 * 1024
 _CLOSING_S = 5.0  # for handlers and tasks to clean up
@@ -186,7 +188,7 @@ class TestClient:
         """``request("OPTIONS", ...)``."""
         return self.request("OPTIONS", path, **options)
 
-    def run(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
+    def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """Runs a coroutine on the app's loop, e.g. to look into what its handlers share."""
         return self._start().run_until_complete(coroutine)
 
