@@ -334,7 +334,7 @@ def _check_methods(names: list[str], place: str) -> None:
 def _check_handler(handler: Handler, policy: Policy, place: str) -> None:
     if not callable(handler):
         raise TypeError(f"route {place}: {handler!r} is no function")
-    if inspect.isgeneratorfunction(handler) or inspect.isasyncgenfunction(handler):
+    if _is_generator(handler):
         raise TypeError(f"route {place}: {_name_of(handler)} is a generator; return Response.stream(...) of one")
     if policy.get("blocking") and _is_async(handler):
         raise TypeError(f"route {place}: blocking=True is for def handlers; an async def handler must not block")
@@ -363,6 +363,13 @@ def _takes(function: Callable[..., Any], count: int) -> bool:
 def _is_async(function: object) -> bool:
     call = getattr(function, "__call__", None)  # noqa: B004 (an object's own method)
     return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(call)
+
+
+def _is_generator(function: object) -> bool:
+    flags = getattr(getattr(function, "__code__", None), "co_flags", 0)
+    if flags & inspect.CO_ITERABLE_COROUTINE:  # made by types.coroutine: it can be awaited
+        return False
+    return inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function)
 
 
 def _name_of(function: object) -> str:
