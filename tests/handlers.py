@@ -12,8 +12,6 @@ the loop's exception handler is told counts as a failure of the test.
 
 import asyncio
 import gc
-import http.client
-import io
 from collections.abc import Callable
 from typing import Any, Self
 
@@ -23,6 +21,7 @@ from highperf import App
 from highperf.config import Layers, resolve
 from highperf.core.worker import Worker
 from highperf.testing import MemoryTransport, TestResponse
+from tests.answers import Answer, split_answers
 
 PATIENCE_S = 10.0  # no test waits this long unless something is broken
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -71,34 +70,9 @@ class Peer:
         return self._transport.closed.done()
 
     @property
-    def answers(self) -> list[TestResponse]:
+    def answers(self) -> list[Answer]:
         """The whole answers to GETs that have come so far."""
-        stream = io.BytesIO(self.received)
-        answers = []
-        while stream.tell() < len(self.received):
-            start = stream.tell()
-            message = http.client.HTTPResponse(_Socket(stream), method="GET")  # type: ignore[arg-type]
-            try:
-                message.begin()
-                message.read()
-            except (http.client.HTTPException, ValueError):
-                break
-            answers.append(TestResponse(self.received[start : stream.tell()], "GET"))
-        return answers
-
-
-class _Socket:
-    def __init__(self, stream: io.BytesIO) -> None:
-        self._stream = stream
-
-    def makefile(self, mode: str) -> "_Unclosed":
-        return _Unclosed(self._stream)
-
-
-class _Unclosed(io.BufferedIOBase):
-    # http.client closes its file after each answer, and the next one lies in the same stream.
-    def __init__(self, stream: io.BytesIO) -> None:
-        self.read, self.readline, self.readinto = stream.read, stream.readline, stream.readinto  # type: ignore[method-assign]
+        return split_answers(self.received)[0]
 
 
 class Served:

@@ -27,7 +27,6 @@ cdef class HttpProtocol(Outgoing):
     cdef BodyReader body        # takes the content of the running request; None: it is discarded
     cdef ChunkDecoder* chunks   # owned; NULL unless the content is chunked
     cdef int64_t body_left      # octets of a BODY_LENGTH still to come
-    cdef int64_t discarded      # octets of content that nobody wanted
     cdef int body_kind
 
     # the running request
@@ -56,14 +55,18 @@ cdef class HttpProtocol(Outgoing):
     cdef Py_ssize_t feed_body_c(self, const char* data, Py_ssize_t size) except -1
     cdef Py_ssize_t feed_chunks_c(self, const char* data, Py_ssize_t size) except -1
     cdef Py_ssize_t break_body_c(self, const char* data, Py_ssize_t size) except -1
-    cdef int take_content_c(self, const char* data, Py_ssize_t size) except -1
+    cdef int give_body_up_c(self, object error) except -1
     cdef int end_body_c(self) except -1
     cdef int defer_c(self, const char* data, Py_ssize_t size) except -1
     cdef int resume_c(self) except -1
     cdef int after_c(self) except -1
+    cdef int wait_c(self, int kind) except -1
+    cdef int refuse_head_c(self, Head head, int status, str reason, Py_ssize_t size) except -1
     cdef int refuse_c(self, int status, str reason, const char* data, Py_ssize_t size) except -1
     cdef bint worth_discarding(self)
-    cdef int time_out_c(self, str reason) except -1
+    cdef int read_on_c(self) except -1
+    cdef int head_late_c(self) except -1
+    cdef int body_late_c(self) except -1
     cdef int shut_c(self) except -1
     cdef int release_pending_c(self) except -1
     cdef int release_head_c(self, int callers) except -1

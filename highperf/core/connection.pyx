@@ -26,7 +26,7 @@ from highperf.core.cycle cimport (
 from highperf.core.outgoing cimport TIMER_WRITE, Outgoing
 from highperf.core.stream cimport LENGTH_UNKNOWN
 from highperf.core.worker cimport Worker
-from highperf.guards.deadlines cimport disarm_c
+from highperf.guards.deadlines cimport TimeoutList, armed_c, disarm_c
 from highperf.wire.buffers cimport Buffer
 from highperf.wire.chunked cimport CHUNK_DATA, CHUNK_DONE, CHUNK_FAILED, ChunkDecoder, chunk_next_c
 from highperf.wire.parser cimport (
@@ -71,8 +71,7 @@ cdef class HttpProtocol(Outgoing):
         self.connect_c(transport)
         self.worker.opened_c(self)
         self.worker.touch_c()
-        self.read_timer.kind = TIMER_HEAD
-        self.worker.arm_c(self.worker.reads, &self.read_timer)
+        self.wait_c(TIMER_HEAD)
 
     def get_buffer(self, sizehint):
         return self.worker.read_buffer
@@ -96,13 +95,12 @@ cdef class HttpProtocol(Outgoing):
         # finish, because the first would be wronged by less and the second costs little.
         self.worker.touch_c()
         self.eof = True
-        if not self.busy or self.lingering:
+        if self.lingering or (not self.busy and self.pending is None):
             return False
         if self.body_kind != BODY_NONE and self.body is not None:
             self.body.fail_c(HTTPError(400, "the body ended before its announced length"))
             self.persistent = False
-        self.read_timer.kind = TIMER_HALF_CLOSE
-        self.worker.arm_c(self.worker.half_closes, &self.read_timer)
+        self.wait_c(TIMER_HALF_CLOSE)
         return True
 
     def connection_lost(self, error):
@@ -118,9 +116,7 @@ cdef class HttpProtocol(Outgoing):
         self.release_out_c()
         self.release_pending_c()
         self.release_head_c(0)
-        if self.drain_waiter is not None and not self.drain_waiter.done():
-            self.drain_waiter.set_result(None)
-        self.drain_waiter = None
+        self.wake_c()
         self.worker.closed_c(self)
 
     cdef int writable_c(self) except -1:
@@ -179,7 +175,7 @@ cdef class HttpProtocol(Outgoing):
             if result == PARSE_DONE:
                 used -= head.own.size - head.size
         if result == PARSE_FAILED:
-            self.refuse_c(error_status_c(head.error), error_reason_c(head.error), data, size)
+            self.refuse_head_c(head, error_status_c(head.error), error_reason_c(head.error), size)
             return size
         return used + self.begin_c(head, data + used, size - used)
 
@@ -216,15 +212,14 @@ cdef class HttpProtocol(Outgoing):
         if route is not None and route.limit_body >= 0:
             limit = route.limit_body
         if head.content_length > limit:
-            self.body_kind = BODY_LENGTH
             reason = f"the body of {head.content_length} bytes is larger than {limit}"
             return self.refuse_c(413, reason, head.base, head.size)
         self.expects_continue = head.expects_continue
-        self.body = BodyReader.__new__(BodyReader)
-        self.body.worker = self.worker
-        self.body.stream = self
-        self.body.limit = limit
-        self.discarded = 0
+        if route is not None and route.kind == ROUTE_HANDLER:
+            self.body = BodyReader.__new__(BodyReader)
+            self.body.worker = self.worker
+            self.body.stream = self
+            self.body.limit = limit
         if head.chunked:
             self.body_kind = BODY_CHUNKED
             self.chunks = <ChunkDecoder*>calloc(1, sizeof(ChunkDecoder))
@@ -256,7 +251,8 @@ cdef class HttpProtocol(Outgoing):
             return self.feed_chunks_c(data, size)
         used = size if size < self.body_left else <Py_ssize_t>self.body_left
         self.body_left -= used
-        self.take_content_c(data, used)
+        if self.body is not None:
+            self.body.feed_c(data, used)
         if self.body_left == 0:
             self.end_body_c()
         return used
@@ -269,7 +265,8 @@ cdef class HttpProtocol(Outgoing):
             result = chunk_next_c(self.chunks, data + used, size - used, &self.worker.limits, &step, &part, &part_size)
             used += step
             if result == CHUNK_DATA:
-                self.take_content_c(part, part_size)
+                if self.body is not None:
+                    self.body.feed_c(part, part_size)
             elif result == CHUNK_DONE:
                 self.end_body_c()
                 break
@@ -285,19 +282,16 @@ cdef class HttpProtocol(Outgoing):
             self.refuse_c(status, reason, data, size)
             return size
         self.log_refusal(status, reason, data[:min(size, 32)])
+        self.give_body_up_c(HTTPError(status, reason))
+        return size
+
+    cdef int give_body_up_c(self, object error) except -1:
+        # Whoever reads it is told why, and answers; nothing can follow on this connection.
+        self.body_kind = BODY_NONE
         self.closing = True
         self.wary = True
         if self.body is not None:
-            self.body.fail_c(HTTPError(status, reason))
-        return size
-
-    cdef int take_content_c(self, const char* data, Py_ssize_t size) except -1:
-        if self.body is not None:
-            return self.body.feed_c(data, size)
-        self.discarded += size
-        if self.discarded > DISCARD_LIMIT:
-            self.closing = True
-            self.wary = True
+            self.body.fail_c(error)
         return 0
 
     cdef int end_body_c(self) except -1:
@@ -306,7 +300,7 @@ cdef class HttpProtocol(Outgoing):
         self.chunks = NULL
         if self.body is not None:
             self.body.end_c()
-        return 0
+        return self.read_on_c()
 
     cdef int defer_c(self, const char* data, Py_ssize_t size) except -1:
         # Octets behind a running request wait in order; too many of them stop the reading.
@@ -329,13 +323,13 @@ cdef class HttpProtocol(Outgoing):
         if pending is not None and not self.closing:
             self.pending_at += self.receive_c(pending.data + self.pending_at, pending.size - self.pending_at)
             if self.pending_at == pending.size or self.closing:
+                self.wary = self.closing
                 self.release_pending_c()
-                if self.transport is not None:
+                if self.transport is not None and not self.holding:
                     self.transport.resume_reading()
         return self.after_c()
 
     cdef int after_c(self) except -1:
-        cdef Worker worker = self.worker
         self.flush_c()
         if self.transport is None or self.lingering:
             return 0
@@ -343,19 +337,33 @@ cdef class HttpProtocol(Outgoing):
             return self.shut_c()
         if self.eof:
             return 0                    # the half-close timer runs
-        if self.body_kind != BODY_NONE and not self.holding:
-            self.read_timer.kind = TIMER_BODY
-            worker.arm_c(worker.reads, &self.read_timer)
-        elif self.busy:
+        if self.body_kind != BODY_NONE and not self.holding and not self.expects_continue:
+            return self.wait_c(TIMER_BODY)
+        if self.busy:
             disarm_c(&self.read_timer)
-        elif self.head is not None:
-            if self.read_timer.kind != TIMER_HEAD:      # runs from the head's first octet, whatever follows
-                self.read_timer.kind = TIMER_HEAD
-                worker.arm_c(worker.reads, &self.read_timer)
-        else:
-            self.read_timer.kind = TIMER_IDLE
-            worker.arm_c(worker.idles, &self.read_timer)
-        return 0
+            return 0
+        if self.head is None:
+            return self.wait_c(TIMER_IDLE)
+        if self.read_timer.kind != TIMER_HEAD or not armed_c(&self.read_timer):
+            return self.wait_c(TIMER_HEAD)
+        return 0                        # it runs from the head's first octet, whatever follows
+
+    cdef int wait_c(self, int kind) except -1:
+        cdef Worker worker = self.worker
+        cdef TimeoutList timeouts = worker.reads
+        if kind == TIMER_IDLE:
+            timeouts = worker.idles
+        elif kind == TIMER_LINGER:
+            timeouts = worker.lingers
+        elif kind == TIMER_HALF_CLOSE:
+            timeouts = worker.half_closes
+        self.read_timer.kind = kind
+        return worker.arm_c(timeouts, &self.read_timer)
+
+    cdef int refuse_head_c(self, Head head, int status, str reason, Py_ssize_t size) except -1:
+        # size: of its last piece, which is all of it unless it was cut.
+        self.head_only = head.method == METHOD_HEAD
+        return self.refuse_c(status, reason, head.base, size if head.own is None else head.own.size)
 
     cdef int refuse_c(self, int status, str reason, const char* data, Py_ssize_t size) except -1:
         # Answers what cannot be understood or may not pass, and ends the connection.
@@ -363,7 +371,8 @@ cdef class HttpProtocol(Outgoing):
         self.persistent = False
         self.wary = True
         self.busy = True
-        self.body = None
+        if self.body is not None:
+            self.body.detach_c()
         return send_response_c(self, problem_c(status, reason, None, None, None))
 
     def log_refusal(self, status, reason, octets):
@@ -376,6 +385,8 @@ cdef class HttpProtocol(Outgoing):
         cdef int persistence = PERSIST_DEFAULT
         if self.transport is None:
             return 0
+        if not self.processing:
+            self.worker.touch_c()       # for Date: the request may have waited for long
         if self.body_kind != BODY_NONE and not self.worth_discarding():
             self.persistent = False
         if self.worker.draining or self.closing:
@@ -421,42 +432,45 @@ cdef class HttpProtocol(Outgoing):
         self.busy = False
         self.cycle = None
         self.body = None
-        self.holding = False
         if not self.persistent or self.worker.draining:
             self.closing = True
             if self.body_kind != BODY_NONE:
                 self.wary = True
         if self.out is not None and self.out.size > FLUSH_SIZE:
             self.flush_c()
+        self.read_on_c()
         if not self.processing:         # otherwise receive_c goes on by itself
+            self.worker.touch_c()
             self.release_head_c(0)
-            if self.body_kind != BODY_NONE and self.transport is not None and not self.closing:
-                self.transport.resume_reading()
             self.resume_c()
         return 0
 
     cdef int abort_c(self) except -1:
         # The answer cannot be completed: what has left must not look whole.
         self.flush_c()
-        self.chunked = False
-        self.persistent = False
-        self.closing = True
-        if self.transport is not None:
-            self.transport.abort()
-        return 0
+        self.busy = False
+        self.cycle = None
+        self.body = None
+        return self.close_c()
 
     cdef int pull_c(self) except -1:
-        if self.expects_continue and self.transport is not None:
+        cdef bint waits = self.holding or self.expects_continue
+        if not waits or self.transport is None:
+            return 0
+        if self.expects_continue:
             self.expects_continue = False
             self.out_c().append_c(b"HTTP/1.1 100 Continue\r\n\r\n", 25)
-            if not self.processing:
-                self.flush_c()
+        self.read_on_c()
+        if not self.processing:
+            self.worker.touch_c()
+            self.after_c()
+        return 0
+
+    cdef int read_on_c(self) except -1:
         if self.holding:
             self.holding = False
             if self.transport is not None:
-                self.worker.touch_c()
                 self.transport.resume_reading()
-                self.after_c()
         return 0
 
     cdef int hold_c(self) except -1:
@@ -478,50 +492,53 @@ cdef class HttpProtocol(Outgoing):
         self.closing = True
         disarm_c(&self.read_timer)
         self.release_pending_c()
+        if self.transport.is_closing():
+            return 0
         if not self.wary or self.eof or not self.transport.can_write_eof():
             self.transport.close()
             return 0
         self.lingering = True
         self.transport.write_eof()
         self.transport.resume_reading()
-        self.read_timer.kind = TIMER_LINGER
-        return self.worker.arm_c(self.worker.lingers, &self.read_timer)
+        return self.wait_c(TIMER_LINGER)
 
     cdef int expired_c(self, int kind) except -1:
         if self.transport is None:
             return 0
         if kind == TIMER_WRITE:
             return self.check_progress_c()
-        if kind == TIMER_HEAD and self.head is not None:
-            return self.time_out_c("the request head took too long")
+        if kind == TIMER_HEAD:
+            return self.head_late_c()
         if kind == TIMER_BODY:
-            return self.time_out_c("the body took too long")
-        if kind == TIMER_LINGER:
-            self.transport.abort()
-            return 0
-        if kind == TIMER_HALF_CLOSE:
-            self.closing = True
-            self.transport.abort()
-            return 0
-        self.closing = True             # idle, or connected and silent
-        return self.shut_c()
+            return self.body_late_c()
+        if self.transport.get_write_buffer_size():
+            return self.wait_c(kind)    # the peer takes its answer; the write timer watches that
+        if kind == TIMER_IDLE:
+            return self.shut_c()
+        if kind == TIMER_HALF_CLOSE and self.cycle is not None and self.cycle.started:
+            return 0                    # were the peer gone, our octets would bring us a reset
+        return self.close_c()
 
-    cdef int time_out_c(self, str reason) except -1:
-        self.closing = True
-        self.wary = True
-        if self.busy and self.body is not None:
+    cdef int head_late_c(self) except -1:
+        if self.head is None:           # connected, and silent since
+            return self.shut_c()
+        return self.refuse_head_c(self.head, 408, "the request head took too long", 0)
+
+    cdef int body_late_c(self) except -1:
+        cdef str reason = "the body took too long"
+        if self.busy:
             self.log_refusal(408, reason, b"")
-            self.body.fail_c(HTTPError(408, reason))
-            return 0
-        if not self.busy and self.body_kind == BODY_NONE:
-            self.refuse_c(408, reason, self.head.own.data, self.head.own.size)
-        return self.after_c()
+            return self.give_body_up_c(HTTPError(408, reason))
+        self.wary = True                # its request is answered
+        return self.shut_c()
 
     cdef int drain_c(self) except -1:
         # An idle connection ends now; any other with its present request.
-        if self.transport is not None and not self.busy and self.head is None and self.pending is None:
-            return self.shut_c()
-        return 0
+        if self.transport is None or self.busy or self.head is not None or self.pending is not None:
+            return 0
+        if self.body_kind != BODY_NONE:
+            self.wary = True
+        return self.shut_c()
 
     cdef int close_c(self) except -1:
         if self.transport is not None:

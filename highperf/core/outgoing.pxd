@@ -1,5 +1,7 @@
 # Outgoing: the half of a connection that sends. A Stream whose octets go through a transport.
 
+from libc.stdint cimport int64_t
+
 from highperf.core.stream cimport Stream
 from highperf.core.worker cimport Worker
 from highperf.guards.deadlines cimport Timer
@@ -16,7 +18,8 @@ cdef class Outgoing(Stream):
     cdef Timer write_timer
     cdef Buffer out             # gathered but not sent; pooled; None when there is nothing
     cdef object drain_waiter    # future of a stream that waits for the peer to take more, or None
-    cdef Py_ssize_t unsent      # what the transport held when the write timer last looked
+    cdef int64_t handed         # octets given to the transport so far
+    cdef int64_t taken          # of these, what had left it when the write timer last looked
     cdef bint writing_paused    # the transport holds more than it likes
     cdef bint backed_up         # the transport may hold something: send(2) must not overtake it
 

@@ -8,6 +8,7 @@
 from cpython.bytes cimport PyBytes_FromStringAndSize
 from cpython.memoryview cimport PyMemoryView_FromObject
 from libc.errno cimport EAGAIN, EINTR, errno
+from libc.stdint cimport int64_t
 
 from highperf.core.stream cimport Stream
 from highperf.core.worker cimport Worker
@@ -133,21 +134,24 @@ cdef class Outgoing(Stream):
         # The socket is full: the transport sends the rest when it can.
         if self.fd >= 0:
             self.backed_up = True
+        self.handed += len(octets)
         self.transport.write(octets)
-        if not armed_c(&self.write_timer) and self.transport is not None:
-            self.unsent = self.transport.get_write_buffer_size()
-            if self.unsent:
+        if not armed_c(&self.write_timer):
+            self.taken = self.handed - <Py_ssize_t>self.transport.get_write_buffer_size()
+            if self.taken < self.handed:
+                self.worker.touch_c()       # an answer may begin long after its request came
                 self.worker.arm_c(self.worker.writes, &self.write_timer)
         return 0
 
     cdef int check_progress_c(self) except -1:
-        cdef Py_ssize_t unsent = self.transport.get_write_buffer_size()
-        if unsent == 0:
+        # What the transport holds may have grown meanwhile, however much the peer took.
+        cdef int64_t taken = self.handed - <Py_ssize_t>self.transport.get_write_buffer_size()
+        if taken == self.handed:
             return 0
-        if unsent >= self.unsent:
+        if taken <= self.taken:
             self.worker.logger.warning("%s took nothing of its answer in time", self.client_c())
             return self.close_c()
-        self.unsent = unsent
+        self.taken = taken
         return self.worker.arm_c(self.worker.writes, &self.write_timer)
 
     cdef int release_out_c(self) except -1:

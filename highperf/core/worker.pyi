@@ -108,5 +108,8 @@ class Worker:
     def tick(self) -> None:
         """Ends what has timed out; called by the loop's timer."""
 
-    def advance(self, seconds: float) -> None:
-        """For tests: from the first call on, the worker's clock moves only here."""
+    def advance(self, seconds: float, *, tick: bool = True) -> None:
+        """For tests: from the first call on, the worker's clock moves only here.
+
+        With ``tick=False`` time passes, but nothing that is due is done yet.
+        """

@@ -183,11 +183,11 @@ cdef class Worker:
             self.schedule_c(due_ns)
         return 0
 
-    def advance(self, double seconds):
+    def advance(self, double seconds, *, bint tick=True):
         # A test's clock: from the first call on, time moves only here.
-        self.touch_c()
-        self.fixed_now_ns = self.now_ns + <long long>(seconds * SECOND_NS)
-        self.tick()
+        self.fixed_now_ns = (self.fixed_now_ns or monotonic_ns()) + <long long>(seconds * SECOND_NS)
+        if tick:
+            self.tick()
 
     # ---- requests -----------------------------------------------------------------------------
 

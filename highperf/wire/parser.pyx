@@ -69,10 +69,10 @@ cdef class Head:
         free(self.fields)
 
     cdef void reset_c(self) noexcept nogil:
-        # Ready for another head. Spans and flags of the request line need no reset: every
-        # complete request line sets them all.
+        # A complete request line sets all that it says; the method is also asked for after a failure.
         self.base = NULL
         self.size = 0
+        self.method = METHOD_OTHER
         self.field_count = 0
         self.authority.size = 0
         self.keep_alive = False
