@@ -22,6 +22,7 @@ cdef class BodyReader:
 
     # for the wire
     cdef int feed_c(self, const char* octets, Py_ssize_t size) except -1
+    cdef int close_up_c(self) except -1
     cdef int end_c(self) except -1
     cdef int fail_c(self, object error) except -1
     cdef int detach_c(self) except -1

@@ -8,6 +8,7 @@
 
 cimport cython
 from cpython.bytes cimport PyBytes_FromStringAndSize
+from libc.string cimport memmove
 from highperf.core.worker cimport Worker
 
 from highperf.errors import HTTPError
@@ -37,11 +38,20 @@ cdef class BodyReader:
         if self.data is None:
             self.data = self.worker.pool.acquire_c(size)
             self.taken = 0
+        elif self.taken > self.data.size // 2:
+            self.close_up_c()
         self.data.append_c(octets, size)
         if not self.collecting and not self.held and self.unread_c() > HIGH_WATER and self.stream is not None:
             self.held = True
             self.stream.hold_c()
         return self.wake_c()
+
+    cdef int close_up_c(self) except -1:
+        # A reader that takes a size of its own may never empty the buffer.
+        self.data.size -= self.taken
+        memmove(self.data.data, self.data.data + self.taken, self.data.size)
+        self.taken = 0
+        return 0
 
     cdef int end_c(self) except -1:
         self.complete = True
@@ -57,9 +67,9 @@ cdef class BodyReader:
     cdef int detach_c(self) except -1:
         # The request is over: whatever was not read is not wanted any more.
         self.stream = None
-        self.drop_data()
-        if not self.complete and self.error is None:
+        if self.error is None and (self.data is not None or not self.complete):
             self.error = RuntimeError("the request is over, its body cannot be read any more")
+        self.drop_data()
         return self.wake_c()
 
     cdef int wake_c(self) except -1:
@@ -95,7 +105,7 @@ cdef class BodyReader:
 
     cdef object waiter_c(self):
         # A future that is done when there is more to read, the end, or an error.
-        if self.waiter is not None:
+        if self.waiter is not None and not self.waiter.done():
             raise RuntimeError("the body is already being read by another task")
         self.waiter = self.worker.loop.create_future()
         if self.stream is not None:
