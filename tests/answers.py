@@ -45,7 +45,7 @@ class Answer(TestResponse):
             assert len(lengths) == 1 or (not lengths and self.closes), self.head
         if method == "HEAD" or self.status in (204, 304):
             assert not self.content
-        if self.headers.get("Content-Type") == "application/problem+json":
+        if self.content and self.headers.get("Content-Type") == "application/problem+json":
             problem = self.json()
             assert problem["status"] == self.status
             assert problem["title"]

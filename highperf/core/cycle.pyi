@@ -49,6 +49,12 @@ def unmatched(request: Request) -> Response:
 def problem_for(error: HTTPError, request: Request) -> Response:
     """The ``application/problem+json`` (RFC 9457) of an HTTPError."""
 
+def unmatched(request: Request) -> Response:
+    """The answer to a request that no route takes: 404, 405 or, to OPTIONS, 204 with Allow."""
+
+async def close_source(source: Any) -> None:
+    """Ends an async iterable that can be ended."""
+
 @final
 class RequestCycle(StepTask):
     """One request and its answer; made by the server."""

@@ -16,7 +16,7 @@ from highperf.core.worker cimport Worker
 from highperf.wire.parser cimport METHOD_CONNECT, METHOD_GET, METHOD_HEAD, METHOD_OPTIONS, Head
 from highperf.wire.request cimport decode_path_c, has_percent_c
 from highperf.wire.response cimport (
-    Response, ResponseHeaders, encode_builtin_c, encode_json_c, reason_c, response_from_c,
+    Response, ResponseHeaders, checked_status_c, encode_builtin_c, encode_json_c, reason_c, response_from_c,
 )
 from highperf.wire.router cimport Endpoint
 
@@ -88,26 +88,30 @@ cdef int answer_directly_c(Worker worker, Stream stream, Head head, Route route,
     if worker.ready:
         return send_octets_c(stream, 200, PLAIN, READY)
     state = "draining" if worker.draining else "starting"
-    return send_response_c(stream, problem_c(503, state, route.pattern, None, RETRY_SOON))
+    return send_response_c(stream, problem_c(503, state, path_of(head), None, RETRY_SOON))
 
 
 cdef Response unmatched_c(Head head, Endpoint endpoint):
     # The answer to a request that no route takes.
-    cdef str path = head.base[head.path.start:head.path.start + head.path.size].decode("ascii")
     if head.method == METHOD_CONNECT:
         return problem_c(501, "this server is no proxy", None, None, None)
-    if head.method == METHOD_OPTIONS and (head.asterisk or endpoint is not None):
-        allow = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS" if head.asterisk else endpoint.allow_c()
-        return Response(status=204, headers={"Allow": allow})
+    if head.asterisk:
+        return Response(status=204, headers={"Allow": "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"})
     if endpoint is None:
-        return problem_c(404, "nothing is served at this path", path or "/", None, None)
+        return problem_c(404, "nothing is served at this path", path_of(head), None, None)
+    if head.method == METHOD_OPTIONS:
+        return Response(status=204, headers={"Allow": endpoint.allow_c()})
     method = head.base[head.method_token.start:head.method_token.start + head.method_token.size].decode("ascii")
     detail = f"{method} is not among the methods of this path"
-    return problem_c(405, detail, path, None, {"Allow": endpoint.allow_c()})
+    return problem_c(405, detail, path_of(head), None, {"Allow": endpoint.allow_c()})
 
 
 def unmatched(Request request not None):
     return unmatched_c(request.head, request.endpoint)
+
+
+cdef str path_of(Head head):
+    return head.base[head.path.start:head.path.start + head.path.size].decode("ascii") or "/"
 
 
 # ---- answers ----------------------------------------------------------------------------------
@@ -123,7 +127,7 @@ cdef Response problem_c(int status, str detail, str instance, dict members, obje
         problem["instance"] = instance
     if members:
         problem.update(members)
-    response.status = status
+    response.status_ = status
     response.body_ = encode_json_c(problem)
     response.content_type_ = PROBLEM
     if headers is not None:
@@ -136,7 +140,8 @@ def to_response(value):
 
 
 def problem_for(error, Request request not None):
-    return problem_c(error.status, error.detail, request.raw_path.decode("ascii"), error.members, error.headers)
+    cdef int status = checked_status_c(error.status)
+    return problem_c(status, error.detail, request.raw_path.decode("ascii"), error.members, error.headers)
 
 
 cdef bytes part_octets(object part):
@@ -155,9 +160,14 @@ cdef int send_octets_c(Stream stream, int status, bytes content_type, bytes cont
 
 cdef int send_response_c(Stream stream, Response response) except -1:
     cdef bytes content = <bytes>response.body_
-    stream.start_c(response.status, response.content_type_, PyBytes_GET_SIZE(content), response.headers_)
+    stream.start_c(response.status_, response.content_type_, PyBytes_GET_SIZE(content), response.headers_)
     stream.send_c(PyBytes_AS_STRING(content), PyBytes_GET_SIZE(content), content)
     return stream.finish_c()
+
+
+async def close_source(source):
+    if hasattr(source, "aclose"):
+        await source.aclose()
 
 
 # ---- the cycle --------------------------------------------------------------------------------
@@ -194,7 +204,9 @@ cdef class RequestCycle(StepTask):
         if self.streaming:
             self.finish_c()
             return None
-        if self.stream is None:
+        if self.stream is None:             # nobody is there to be answered
+            if type(result) is Response and (<Response>result).source is not None:
+                return close_source((<Response>result).source)
             return None
         if type(result) is dict:            # the most frequent answer needs no Response
             self.answer_c(200, JSON, encode_builtin_c(result), None)
@@ -247,7 +259,7 @@ cdef class RequestCycle(StepTask):
         return self.cancel_c(reason)
 
     cdef int respond_c(self, Response response) except -1:
-        return self.answer_c(response.status, response.content_type_, <bytes>response.body_, response.headers_)
+        return self.answer_c(response.status_, response.content_type_, <bytes>response.body_, response.headers_)
 
     cdef int answer_c(self, int status, bytes content_type, bytes content, ResponseHeaders headers) except -1:
         cdef Stream stream = self.stream
@@ -287,13 +299,12 @@ cdef class RequestCycle(StepTask):
             if self.stream is not None:
                 self.start_parts(response)
         finally:
-            if hasattr(source, "aclose"):
-                await source.aclose()
+            await close_source(source)
 
     def start_parts(self, Response response):
         if not self.started:
             self.started = True
-            self.stream.start_c(response.status, response.content_type_, LENGTH_UNKNOWN, response.headers_)
+            self.stream.start_c(response.status_, response.content_type_, LENGTH_UNKNOWN, response.headers_)
 
     # ---- recovery -----------------------------------------------------------------------------
 
@@ -313,7 +324,10 @@ cdef class RequestCycle(StepTask):
         cdef Request request = self.request
         cdef str instance = request.raw_path.decode("ascii")
         if isinstance(error, HTTPError):
-            return problem_for(error, request)
+            try:
+                return problem_for(error, request)
+            except Exception as failure:        # its members are no JSON, or its headers may not be sent
+                error = failure
         if isinstance(error, CancelledError) and request.cancel_reason is not None:
             return problem_c(503, request.cancel_reason, instance, {"request_id": request.id}, RETRY_SOON)
         self.log("unhandled exception in", error)

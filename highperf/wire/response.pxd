@@ -19,6 +19,7 @@ cdef class StandingFields:
     # Server and Date, formatted once a second.
     cdef char text[96]
     cdef int size
+    cdef int date_field         # offsets into text
     cdef int date_at
     cdef long long second
 
@@ -27,10 +28,14 @@ cdef class StandingFields:
 
 cdef class ResponseHeaders:
     cdef list fields            # [(name: bytes, value: bytes)], validated
+    cdef bint names_server      # a Server of its own takes the place of the standing one
+
+    cdef int add_c(self, object name, object value) except -1
+    cdef int discard_c(self, object name) except -1
 
 
 cdef class Response:
-    cdef public int status
+    cdef int status_            # 200 to 599
     cdef object body_           # bytes; None when source is set
     cdef object source          # async iterable of the body's parts, or None
     cdef bytes content_type_    # None: no Content-Type
@@ -43,4 +48,5 @@ cdef int write_chunk_size_c(Buffer out, Py_ssize_t size) except -1
 cdef bytes encode_json_c(object value)
 cdef bytes encode_builtin_c(object value)
 cdef Response response_from_c(object value)
+cdef int checked_status_c(object status) except -1
 cdef str reason_c(int status)

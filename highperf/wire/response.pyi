@@ -22,7 +22,8 @@ class ResponseHeaders:
     """The fields of an answer: a case-insensitive multi-mapping.
 
     Names and values are checked when they are set (RFC 9110 section 5.5); the fields that frame the
-    answer (Content-Length, Transfer-Encoding, Connection ...) are refused, for the server sets them.
+    answer (Content-Length, Transfer-Encoding, Connection ...) and Date are refused, for the server sets
+    them; a Server field takes the place of the server's own.
 
     Args:
         fields: a mapping, or (name, value) pairs.
@@ -66,7 +67,6 @@ class Response:
         TypeError: body is neither text nor octets.
     """
 
-    status: int
     def __init__(
         self,
         body: str | bytes | bytearray | memoryview | None = b"",
@@ -91,6 +91,12 @@ class Response:
     ) -> Response:
         """Content in parts, as the source gives them; the head leaves with the first part."""
 
+    @property
+    def status(self) -> int:
+        """The status; may be changed to another of 200 to 599 (else ValueError) until the answer is sent."""
+
+    @status.setter
+    def status(self, value: int) -> None: ...
     @property
     def headers(self) -> ResponseHeaders:
         """The fields; may be changed until the answer is sent."""

@@ -5,7 +5,7 @@
 # - What an application puts into a head is checked when it is put there (RFC 9110 section 5.5),
 #   so that a CR or LF fails in the handler's own line and no answer can be split.
 # - Framing is the writer's business alone: Content-Length, Transfer-Encoding and Connection are
-#   refused in application fields.
+#   refused in application fields, and so is Date, which every answer has already.
 # - Status lines are built once; the standing fields once a second; the rest is memcpy.
 
 cimport cython
@@ -28,8 +28,8 @@ cdef bytes JSON = b"application/json"
 cdef bytes TEXT = b"text/plain; charset=utf-8"
 cdef bytes OCTETS = b"application/octet-stream"
 
-cdef frozenset FRAMING_FIELDS = frozenset(
-    (b"content-length", b"transfer-encoding", b"connection", b"keep-alive", b"upgrade")
+cdef frozenset OWN_FIELDS = frozenset(
+    (b"content-length", b"transfer-encoding", b"connection", b"keep-alive", b"upgrade", b"date")
 )
 
 # RFC 9110 section 15, with the names that RFC 9110 gave 413 and 422.
@@ -105,6 +105,7 @@ cdef class StandingFields:
         if server_field:
             memcpy(self.text, b"Server: highperf\r\n", 18)
             self.size = 18
+        self.date_field = self.size
         memcpy(self.text + self.size, b"Date: ", 6)
         self.date_at = self.size + 6
         memcpy(self.text + self.date_at + 29, b"\r\n", 2)
@@ -129,9 +130,13 @@ cdef bytes field_name(object name):
             raise ValueError(f"{name!r} is not a field name: only letters, digits and !#$%&'*+-.^_`|~ may stand in it")
     if size == 0:
         raise ValueError("a field name must not be empty")
-    if octets.lower() in FRAMING_FIELDS:
-        raise ValueError(f"{name!r} is set by the server, which alone frames the answer")
+    if octets.lower() in OWN_FIELDS:
+        raise ValueError(f"{name!r} is set by the server")
     return octets
+
+
+cdef bytes lower_name(object name):
+    return (name if type(name) is bytes else (<str?>name).encode("latin-1", "replace")).lower()
 
 
 cdef bytes field_value(object name, object value):
@@ -162,13 +167,28 @@ cdef class ResponseHeaders:
             for name, value in (fields.items() if hasattr(fields, "items") else fields):
                 self.append(name, value)
 
+    cdef int add_c(self, object name, object value) except -1:
+        cdef bytes octets = field_name(name)
+        self.fields.append((octets, field_value(name, value)))
+        if PyBytes_GET_SIZE(octets) == 6 and octets.lower() == b"server":
+            self.names_server = True
+        return 0
+
+    cdef int discard_c(self, object name) except -1:
+        cdef bytes unwanted = lower_name(name)
+        self.fields = [field for field in self.fields if (<bytes>field[0]).lower() != unwanted]
+        if unwanted == b"server":
+            self.names_server = False
+        return 0
+
     def append(self, name, value):
-        self.fields.append((field_name(name), field_value(name, value)))
+        self.add_c(name, value)
 
     def __setitem__(self, name, value):
-        cdef tuple field = (field_name(name), field_value(name, value))
-        self.discard(name)
-        self.fields.append(field)
+        field_value(name, value)            # what is wrong must not cost the old field
+        field_name(name)
+        self.discard_c(name)
+        self.add_c(name, value)
 
     def __getitem__(self, name):
         value = self.get(name)
@@ -179,7 +199,7 @@ cdef class ResponseHeaders:
     def __delitem__(self, name):
         if name not in self:
             raise KeyError(name)
-        self.discard(name)
+        self.discard_c(name)
 
     def __contains__(self, name):
         return self.get(name) is not None
@@ -194,15 +214,14 @@ cdef class ResponseHeaders:
         return f"ResponseHeaders({self.items()!r})"
 
     def get(self, name, default=None):
-        cdef bytes wanted = (name if type(name) is bytes else name.encode("latin-1", "replace")).lower()
+        cdef bytes wanted = lower_name(name)
         for key, value in self.fields:
             if (<bytes>key).lower() == wanted:
                 return (<bytes>value).decode("latin-1")
         return default
 
     def discard(self, name):
-        cdef bytes unwanted = (name if type(name) is bytes else name.encode("latin-1", "replace")).lower()
-        self.fields = [field for field in self.fields if (<bytes>field[0]).lower() != unwanted]
+        self.discard_c(name)
 
     def items(self):
         return [(name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in self.fields]
@@ -243,6 +262,7 @@ cdef Py_ssize_t fields_size(list fields):
 cdef int write_head_c(Buffer out, StandingFields standing, int status, bytes content_type,
                       int64_t length, ResponseHeaders headers, int persistence) except -1:
     cdef bytes line = <bytes>STATUS_LINES[status]
+    cdef int standing_from = standing.date_field if headers is not None and headers.names_server else 0
     cdef Py_ssize_t room = PyBytes_GET_SIZE(line) + standing.size + 128
     cdef char* at
     cdef tuple field
@@ -252,7 +272,7 @@ cdef int write_head_c(Buffer out, StandingFields standing, int status, bytes con
         room += fields_size(headers.fields)
     out.reserve_c(room)
     at = put_bytes(out.data + out.size, line)
-    at = put(at, standing.text, standing.size)
+    at = put(at, standing.text + standing_from, standing.size - standing_from)
     if content_type is not None:
         at = put(at, b"Content-Type: ", 14)
         at = put_bytes(at, content_type)
@@ -314,7 +334,7 @@ cdef bytes encode_json_c(object value):
 
 cdef inline Response make_response(int status, bytes body, bytes content_type):
     cdef Response response = Response.__new__(Response)
-    response.status = status
+    response.status_ = status
     response.body_ = body
     response.content_type_ = content_type
     return response
@@ -335,19 +355,31 @@ cdef Response response_from_c(object value):
         return make_response(200, encode_struct(value), JSON)
     if isinstance(value, (dict, list)) or hasattr(kind, "__dataclass_fields__"):
         return make_response(200, dumps(value, encode_default), JSON)
+    if isinstance(value, str):
+        return make_response(200, (<str>value).encode("utf-8"), TEXT)
+    if isinstance(value, bytes):
+        return make_response(200, bytes(value), OCTETS)
     raise TypeError(
         f"a handler returned {kind.__name__}; "
         "it may return dict, list, dataclass, msgspec.Struct, str, bytes, None or Response"
     )
 
 
+cdef ResponseHeaders copy_fields(ResponseHeaders headers):
+    # They may serve several responses, and each may be changed.
+    cdef ResponseHeaders copy = ResponseHeaders.__new__(ResponseHeaders)
+    copy.fields = headers.fields[:]
+    copy.names_server = headers.names_server
+    return copy
+
+
 cdef int take_fields(Response response, object headers, object content_type) except -1:
     # Content-Type has a place of its own; a field given by hand counts as one.
     if headers is not None:
-        response.headers_ = headers if type(headers) is ResponseHeaders else ResponseHeaders(headers)
+        response.headers_ = copy_fields(headers) if type(headers) is ResponseHeaders else ResponseHeaders(headers)
         declared = response.headers_.get("content-type")
         if declared is not None:
-            response.headers_.discard("content-type")
+            response.headers_.discard_c("content-type")
             response.content_type = declared
     if content_type is not None:
         response.content_type = content_type
@@ -358,7 +390,7 @@ cdef int take_fields(Response response, object headers, object content_type) exc
 @cython.freelist(64)
 cdef class Response:
     def __init__(self, body=b"", status=200, headers=None, content_type=None):
-        self.status = checked_status(status)
+        self.status_ = checked_status_c(status)
         if body is None:
             body = b""
         if isinstance(body, str):
@@ -374,13 +406,13 @@ cdef class Response:
 
     @staticmethod
     def json(value, status=200, headers=None):
-        cdef Response response = make_response(checked_status(status), encode_json_c(value), JSON)
+        cdef Response response = make_response(checked_status_c(status), encode_json_c(value), JSON)
         take_fields(response, headers, None)
         return response
 
     @staticmethod
     def text(str value not None, status=200, headers=None):
-        cdef Response response = make_response(checked_status(status), value.encode("utf-8"), TEXT)
+        cdef Response response = make_response(checked_status_c(status), value.encode("utf-8"), TEXT)
         take_fields(response, headers, None)
         return response
 
@@ -389,11 +421,19 @@ cdef class Response:
         cdef Response response
         if not hasattr(source, "__aiter__"):
             raise TypeError(f"stream takes an async iterable of bytes or str, not {type(source).__name__}")
-        response = make_response(checked_status(status), None, None)
+        response = make_response(checked_status_c(status), None, None)
         response.source = source
         response.content_type = content_type
         take_fields(response, headers, None)
         return response
+
+    @property
+    def status(self):
+        return self.status_
+
+    @status.setter
+    def status(self, value):
+        self.status_ = checked_status_c(value)
 
     @property
     def headers(self):
@@ -415,10 +455,10 @@ cdef class Response:
 
     def __repr__(self):
         size = "stream" if self.source is not None else f"{len(self.body_)} bytes"
-        return f"<Response {self.status} {size}>"
+        return f"<Response {self.status_} {size}>"
 
 
-cdef int checked_status(object status) except -1:
+cdef int checked_status_c(object status) except -1:
     cdef int value = status
     if not 200 <= value <= 599:
         raise ValueError(f"status must be a final status, 200 to 599, not {status}")
