@@ -222,11 +222,11 @@ cdef class RequestCycle(StepTask):
         try:
             self.fail_c(error)
         except BaseException as failure:
-            # Not even the failure could be told, e.g. an HTTPError with members that are no JSON.
-            self.log("answering failed for", failure)
+            # Not even the failure could be told.
             if self.stream is not None:
                 self.stream.abort_c()
-                self.finish_c()
+            self.log("answering failed for", failure)
+            self.finish_c()
         return 0
 
     cdef int suspended_c(self) except -1:
