@@ -43,9 +43,6 @@ class Route:
 def to_response(value: Any) -> Response:
     """The Response that a handler's return value stands for; TypeError for what may not be returned."""
 
-def unmatched(request: Request) -> Response:
-    """The answer to a request that no route takes: 404, 405, or 204 to OPTIONS."""
-
 def problem_for(error: HTTPError, request: Request) -> Response:
     """The ``application/problem+json`` (RFC 9457) of an HTTPError."""
 
