@@ -30,6 +30,7 @@ cdef class BodyReader:
     cdef int wake_c(self) except -1
     cdef object waiter_c(self)
     cdef Py_ssize_t unread_c(self) noexcept
+    cdef bytes whole_c(self)
     cdef bytes take_c(self, Py_ssize_t size)
 
 

@@ -113,18 +113,26 @@ cdef class BodyReader:
             self.stream.pull_c()
         return self.waiter
 
-    async def read_all(self):
+    cdef bytes whole_c(self):
+        # All of it, or None while there is more to come.
         if self.streamed:
             raise RuntimeError("the body was read as a stream; its whole is gone")
-        self.collecting = True
-        while not self.complete and self.error is None:
-            await self.waiter_c()
         if self.error is not None:
             raise self.error
+        if not self.complete:
+            return None
         if self.whole is None:
             self.whole = self.take_c(-1)
             self.taken = 0
         return self.whole
+
+    async def read_all(self):
+        cdef bytes whole = self.whole_c()
+        self.collecting = True
+        while whole is None:
+            await self.waiter_c()
+            whole = self.whole_c()
+        return whole
 
     async def read(self, Py_ssize_t size=-1):
         # At most size octets as soon as there are any; b"" at the end. The shape that ijson asks for.

@@ -25,4 +25,5 @@ cdef class Request:
     cdef public str cancel_reason
 
     cdef BodyReader reader_c(self)
+    cdef int require_json_c(self) except -1
     cdef int detach_c(self) except -1

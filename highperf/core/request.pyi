@@ -102,6 +102,3 @@ class Request:
         Raises:
             HTTPError: 415 or 400, as ``json``.
         """
-
-    def require_json(self) -> None:
-        """HTTPError 415 unless Content-Type is absent or JSON (RFC 9110 section 15.5.16)."""

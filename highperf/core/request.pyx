@@ -6,6 +6,7 @@
 
 cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
+from libc.string cimport memcmp
 from highperf.core.body cimport BodyReader, empty_body_c
 from highperf.wire.parser cimport METHOD_OTHER, Head, Span
 from highperf.wire.request cimport headers_of_c, path_text_c, query_of_c
@@ -143,15 +144,18 @@ cdef class Request:
         return self.body_
 
     async def body(self):
-        return await self.reader_c().read_all()
+        cdef bytes content = self.reader_c().whole_c()      # usually it came with the head
+        return content if content is not None else await self.body_.read_all()
 
     def stream(self):
         return self.reader_c().parts()
 
     async def json(self, type=None):
         cdef bytes content
-        self.require_json()
-        content = await self.reader_c().read_all()
+        self.require_json_c()
+        content = self.reader_c().whole_c()
+        if content is None:
+            content = await self.body_.read_all()
         if not content:
             raise HTTPError(400, "the body is empty where JSON was expected")
         try:
@@ -169,21 +173,26 @@ cdef class Request:
     async def json_items(self, str prefix="item"):
         import ijson
 
-        self.require_json()
+        self.require_json_c()
         try:
             async for item in ijson.items_async(self.reader_c(), prefix, use_float=True):
                 yield item
         except ijson.JSONError as error:
             raise HTTPError(400, f"the body is not valid JSON: {error}") from None
 
-    def require_json(self):
+    cdef int require_json_c(self) except -1:
         # RFC 9110 section 15.5.16. A request without Content-Type is taken at its word.
-        declared = self.headers.get("content-type")
-        if declared is None:
-            return
-        essence = declared.partition(";")[0].strip().lower()
+        cdef int found = self.head.find_c(b"content-type", 12, 0)
+        cdef Span value
+        if found < 0:
+            return 0
+        value = self.head.fields[found].value
+        if value.size == 16 and memcmp(self.head.base + value.start, b"application/json", 16) == 0:
+            return 0                        # spelled as nearly everyone does
+        essence = span_bytes(self.head, value).decode("latin-1").partition(";")[0].strip().lower()
         if essence != "application/json" and not essence.endswith("+json"):
             raise HTTPError(415, f"the body is {essence or 'of no media type'}, not application/json")
+        return 0
 
     cdef int detach_c(self) except -1:
         # The answer is complete, or the peer is gone.
