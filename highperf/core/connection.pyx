@@ -95,8 +95,8 @@ cdef class HttpProtocol(Outgoing):
         # finish, because the first would be wronged by less and the second costs little.
         self.worker.touch_c()
         self.eof = True
-        if self.lingering or (not self.busy and self.pending is None):
-            return False
+        if self.lingering or (not self.busy and self.pending is None) or not self.transport.can_write_eof():
+            return False                # TLS, as asyncio has it, knows no half-closed connection
         if self.body_kind != BODY_NONE and self.body is not None:
             self.body.fail_c(HTTPError(400, "the body ended before its announced length"))
             self.persistent = False

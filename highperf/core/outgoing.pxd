@@ -14,12 +14,13 @@ cdef enum:
 cdef class Outgoing(Stream):
     cdef Worker worker
     cdef object transport       # None before connect_c and after disconnect_c
-    cdef int fd                 # for send(2); -1: everything goes through the transport
+    cdef int fd                 # the transport's socket; -1: it has none
+    cdef bint direct            # send(2) may be used: no TLS is in between
     cdef Timer write_timer
     cdef Buffer out             # gathered but not sent; pooled; None when there is nothing
     cdef object drain_waiter    # future of a stream that waits for the peer to take more, or None
-    cdef int64_t handed         # octets given to the transport so far
-    cdef int64_t taken          # of these, what had left it when the write timer last looked
+    cdef int64_t handed         # octets given to the socket or the transport so far
+    cdef int64_t taken          # of these, what the peer had when the write timer last looked
     cdef bint writing_paused    # the transport holds more than it likes
     cdef bint backed_up         # the transport may hold something: send(2) must not overtake it
 
@@ -33,5 +34,6 @@ cdef class Outgoing(Stream):
     cdef int flush_c(self) except -1
     cdef Py_ssize_t try_send_c(self, const char* octets, Py_ssize_t size) except -2
     cdef int back_up_c(self, object octets) except -1
+    cdef int64_t taken_c(self) except -1
     cdef int check_progress_c(self) except -1
     cdef int release_out_c(self) except -1

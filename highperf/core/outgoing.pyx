@@ -23,8 +23,27 @@ cdef extern from *:
     #ifndef MSG_NOSIGNAL
     #define MSG_NOSIGNAL 0      /* macOS; Python ignores SIGPIPE there as everywhere */
     #endif
+
+    #include <sys/ioctl.h>
+    #ifdef __linux__
+    #include <linux/sockios.h>
+    #endif
+    /* Octets that the system holds because the peer has not acknowledged them; 0 where it does not say. */
+    static inline int hp_unacknowledged(int fd) {
+        int octets = 0;
+    #if defined(SIOCOUTQ)
+        if (ioctl(fd, SIOCOUTQ, &octets) != 0)
+            octets = 0;
+    #elif defined(SO_NWRITE)
+        socklen_t size = sizeof(octets);
+        if (getsockopt(fd, SOL_SOCKET, SO_NWRITE, &octets, &size) != 0)
+            octets = 0;
+    #endif
+        return octets;
+    }
     """
     int MSG_NOSIGNAL
+    int hp_unacknowledged(int fd)
 
 cdef enum:
     OUT_SIZE = 4096             # first capacity of an output buffer
@@ -42,16 +61,17 @@ cdef class Outgoing(Stream):
         disarm_c(&self.write_timer)
 
     cdef int connect_c(self, object transport) except -1:
+        cdef object socket = transport.get_extra_info("socket")
         self.transport = transport
-        if transport.get_extra_info("sslcontext") is None:
-            socket = transport.get_extra_info("socket")
-            if socket is not None:
-                self.fd = socket.fileno()
+        if socket is not None:
+            self.fd = socket.fileno()
+            self.direct = transport.get_extra_info("sslcontext") is None
         return 0
 
     cdef int disconnect_c(self) except -1:
         self.transport = None
         self.fd = -1
+        self.direct = False
         disarm_c(&self.write_timer)
         return 0
 
@@ -98,7 +118,7 @@ cdef class Outgoing(Stream):
         self.flush_c()
         if self.transport is None:
             return 0
-        if self.fd >= 0 and not self.backed_up:
+        if self.direct and not self.backed_up:
             sent = self.try_send_c(octets, size)
             if sent < 0:
                 return 0
@@ -114,7 +134,7 @@ cdef class Outgoing(Stream):
         if self.transport is not None and out.size:
             if self.backed_up and self.transport.get_write_buffer_size() == 0:
                 self.backed_up = False
-            if self.fd >= 0 and not self.backed_up:
+            if self.direct and not self.backed_up:
                 sent = self.try_send_c(out.data, out.size)
             if 0 <= sent < out.size:
                 self.back_up_c(PyBytes_FromStringAndSize(out.data + sent, out.size - sent))
@@ -124,6 +144,7 @@ cdef class Outgoing(Stream):
         # Octets that the socket took, 0 when it is full, -1 when the connection is broken.
         cdef Py_ssize_t sent = send(self.fd, octets, size, MSG_NOSIGNAL)
         if sent >= 0:
+            self.handed += sent
             return sent
         if errno == EAGAIN or errno == EINTR:
             return 0
@@ -132,22 +153,27 @@ cdef class Outgoing(Stream):
 
     cdef int back_up_c(self, object octets) except -1:
         # The socket is full: the transport sends the rest when it can.
-        if self.fd >= 0:
+        if self.direct:
             self.backed_up = True
         self.handed += len(octets)
         self.transport.write(octets)
-        if not armed_c(&self.write_timer):
-            self.taken = self.handed - <Py_ssize_t>self.transport.get_write_buffer_size()
-            if self.taken < self.handed:
-                self.worker.touch_c()       # an answer may begin long after its request came
-                self.worker.arm_c(self.worker.writes, &self.write_timer)
+        if not armed_c(&self.write_timer) and self.transport.get_write_buffer_size():
+            self.worker.touch_c()           # an answer may begin long after its request came
+            self.taken = self.taken_c()
+            self.worker.arm_c(self.worker.writes, &self.write_timer)
         return 0
 
+    cdef int64_t taken_c(self) except -1:
+        # The system may hold megabytes for a peer that takes them slowly, and lets us write on
+        # only when a third of them is gone: so what the peer has acknowledged is what counts.
+        cdef Py_ssize_t held = self.transport.get_write_buffer_size()
+        return self.handed - held - (hp_unacknowledged(self.fd) if self.fd >= 0 else 0)
+
     cdef int check_progress_c(self) except -1:
-        # What the transport holds may have grown meanwhile, however much the peer took.
-        cdef int64_t taken = self.handed - <Py_ssize_t>self.transport.get_write_buffer_size()
-        if taken == self.handed:
+        cdef int64_t taken
+        if not self.transport.get_write_buffer_size():
             return 0
+        taken = self.taken_c()
         if taken <= self.taken:
             self.worker.logger.warning("%s took nothing of its answer in time", self.client_c())
             return self.close_c()
