@@ -182,6 +182,7 @@ class Wire:
     Attributes:
         began: the names that /wait was asked for, in order.
         cancelled: the cancel_reason of each /wait that was cancelled.
+        gates: what handlers wait for, by name.
     """
 
     def __init__(self) -> None:
@@ -192,7 +193,7 @@ class Wire:
         self.loop.set_exception_handler(lambda _, context: self.noise.append(context))
         self.began: list[str] = []
         self.cancelled: list[str | None] = []
-        self._gates: dict[str, asyncio.Future[str]] = {}
+        self.gates: dict[str, asyncio.Future[str]] = {}
         self._clients: list[Client] = []
         self._worker: Worker | None = None
         self._add_routes()
@@ -236,12 +237,12 @@ class Wire:
 
     def gate(self, name: str) -> asyncio.Future[str]:
         """For handlers of the test: a future that `open` ends."""
-        gate = self._gates[name] = self.loop.create_future()
+        gate = self.gates[name] = self.loop.create_future()
         return gate
 
     def open(self, name: str, answer: str = "") -> None:
         """Lets what waits at this gate go on; /wait/name answers with its name, or with something else."""
-        self._gates.pop(name).set_result(answer or name)
+        self.gates.pop(name).set_result(answer or name)
         self.settle()
 
     def advance(self, seconds: float) -> None:
