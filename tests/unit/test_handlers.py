@@ -4,7 +4,10 @@ import asyncio
 import contextvars
 import gc
 import logging
+import os
+import subprocess
 import sys
+import threading
 import types
 import weakref
 from collections.abc import AsyncIterator, Iterator
@@ -13,7 +16,7 @@ from typing import Any
 import pytest
 
 from highperf import App, HTTPError, Request, Response
-from tests.handlers import GET, LOOPS, Served
+from tests.handlers import GET, LOOPS, PATIENCE_S, Served
 
 variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable", default="unset")
 
@@ -534,6 +537,17 @@ def test_variables_set_before_the_server_started_are_seen() -> None:
     assert contextvars.copy_context().run(serve) == "of the program"
 
 
+def test_variables_of_the_lifespan_are_not_seen() -> None:
+    async def lifespan(app: App) -> AsyncIterator[None]:
+        variable.set("of the lifespan")
+        yield
+
+    app = App(health=False, lifespan=lifespan)
+    app.get("/")(lambda request: variable.get())
+    with Served(app) as served:
+        assert served.get().text == "unset"
+
+
 # ---- the client leaves ----------------------------------------------------------------------------
 
 
@@ -609,6 +623,26 @@ def test_handler_may_go_on_though_its_client_has_left(served: Any, caplog: pytes
     left = Left(served, wait)
     assert left.tasks[0].result() == "for nobody"
     assert not caplog.records
+
+
+def test_thread_of_a_blocking_handler_goes_on_when_its_client_has_left(served: Any) -> None:
+    gate, done = threading.Event(), threading.Event()
+    app = App(health=False)
+
+    @app.get("/", blocking=True)
+    def handler(request: Request) -> None:
+        assert gate.wait(PATIENCE_S)
+        done.set()
+
+    one = served(app)
+    peer = one.connect()
+    peer.send(GET)
+    one.until(lambda: one.worker.in_flight)
+    peer.leave()
+    one.until(lambda: not one.worker.in_flight)
+    assert not done.is_set()
+    gate.set()
+    assert done.wait(PATIENCE_S)
 
 
 def test_failure_after_the_client_has_left_is_logged(served: Any, caplog: pytest.LogCaptureFixture) -> None:
@@ -843,3 +877,31 @@ def test_log_is_quiet_when_all_is_well(served: Any, caplog: pytest.LogCaptureFix
     one = served(returns_later, "uvloop-debug")
     one.get()
     assert [record for record in caplog.records if record.name != "asyncio"] == []
+
+
+IN_DEBUG_MODE = """
+import asyncio
+from highperf import App
+
+app = App()
+
+@app.get("/")
+async def handler(request):
+    assert asyncio.get_running_loop().get_debug()
+    await asyncio.sleep(0)
+    async with asyncio.timeout(0.001):
+        await asyncio.get_running_loop().create_future()
+
+with app.test_client() as client:
+    assert client.get("/").status == 500
+"""
+
+
+def test_debug_mode_of_the_interpreter() -> None:
+    command = [sys.executable, "-X", "dev", "-W", "error", "-c", IN_DEBUG_MODE]
+    environment = {**os.environ, "PYTHONASYNCIODEBUG": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
+    ran = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stderr.count("unhandled exception in GET /") == 1
+    assert ran.stderr.endswith("\nTimeoutError\n")
+    assert "Warning" not in ran.stderr
