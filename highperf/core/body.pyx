@@ -27,6 +27,9 @@ cdef BodyReader empty_body_c(Worker worker):
 
 @cython.final
 cdef class BodyReader:
+    def __init__(self):
+        raise TypeError("body readers are made by the server")
+
     # ---- the wire's side ----------------------------------------------------------------------
 
     cdef int feed_c(self, const char* octets, Py_ssize_t size) except -1:

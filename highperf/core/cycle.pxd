@@ -41,6 +41,7 @@ cdef class RequestCycle(StepTask):
     cdef int respond_c(self, Response response) except -1
     cdef int answer_c(self, int status, bytes content_type, bytes content, ResponseHeaders headers) except -1
     cdef int finish_c(self) except -1
+    cdef int start_parts_c(self, Response response) except -1
     cdef int fail_c(self, object error) except -1
 
 

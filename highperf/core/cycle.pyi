@@ -62,9 +62,6 @@ class RequestCycle(StepTask):
     async def send_parts(self, response: Response) -> None:
         """Sends the parts of a streamed answer."""
 
-    def start_parts(self, response: Response) -> None:
-        """Sends the head of a streamed answer unless it has left."""
-
     def response_for(self, error: BaseException) -> Response:
         """The answer to a request whose handler raised."""
 

@@ -198,6 +198,9 @@ cdef RequestCycle start_cycle_c(
 
 @cython.final
 cdef class RequestCycle(StepTask):
+    def __init__(self):
+        raise TypeError("request cycles are made by the server")
+
     cdef object returned_c(self, object result):
         # What the handler (or send_parts) returned, put on the wire.
         cdef Response response
@@ -281,7 +284,7 @@ cdef class RequestCycle(StepTask):
             stream.finish_c()
         return 0
 
-    async def send_parts(self, Response response):
+    async def send_parts(self, Response response not None):
         # The head leaves with the first part, so that a source that fails at once gives a 500.
         cdef bytes octets
         source = response.source
@@ -291,17 +294,17 @@ cdef class RequestCycle(StepTask):
                     octets = part_octets(part)
                     if self.stream is None:
                         return
-                    self.start_parts(response)
+                    self.start_parts_c(response)
                     self.stream.send_c(PyBytes_AS_STRING(octets), PyBytes_GET_SIZE(octets), octets)
                     waiter = self.stream.drained_c()
                     if waiter is not None:
                         await waiter
             if self.stream is not None:
-                self.start_parts(response)
+                self.start_parts_c(response)
         finally:
             await close_source(source)
 
-    def start_parts(self, Response response):
+    cdef int start_parts_c(self, Response response) except -1:
         if not self.started:
             self.started = True
             self.stream.start_c(response.status_, response.content_type_, LENGTH_UNKNOWN, response.headers_)

@@ -53,6 +53,9 @@ def invalid_value(error):
 @cython.final
 @cython.freelist(64)
 cdef class Request:
+    def __init__(self):
+        raise TypeError("requests are made by the server")
+
     @property
     def method(self):
         if self.head.method != METHOD_OTHER:

@@ -20,8 +20,9 @@ cdef class TimeoutList:
         self.timeout_ns = timeout_ns
 
     def __dealloc__(self):
-        # Owners may outlive the list (a connection that is collected after its worker).
-        while self.head.next != &self.head:
+        # Owners may outlive the list (a connection that is collected after its worker). A list whose
+        # arguments were refused has no head yet.
+        while self.head.next != NULL and self.head.next != &self.head:
             disarm_c(self.head.next)
 
     def __len__(self):

@@ -155,6 +155,12 @@ def test_timeout_that_is_negative_or_could_overflow_is_refused(timeout_ns: int) 
         TimeoutList(timeout_ns)
 
 
+@pytest.mark.parametrize("arguments", [(), (1, 2), ("1s",), (None,), (2**63,)])
+def test_what_is_no_timeout_is_refused(arguments: Any) -> None:
+    with pytest.raises((TypeError, OverflowError)):
+        TimeoutList(*arguments)
+
+
 TIMEOUTS_NS = (7, 20, 0)
 actions = st.lists(
     st.one_of(

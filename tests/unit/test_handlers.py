@@ -16,6 +16,8 @@ from typing import Any
 import pytest
 
 from highperf import App, HTTPError, Request, Response
+from highperf.core.body import BodyReader
+from highperf.core.cycle import RequestCycle
 from tests.handlers import GET, LOOPS, PATIENCE_S, Served
 
 variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable", default="unset")
@@ -125,6 +127,12 @@ def test_handler_that_returns_no_answer_gives_500(served: Any, caplog: pytest.Lo
 
     assert served(handler).get().status == 500
     assert f"a handler returned {type(value).__name__}; it may return dict, list" in caplog.text
+
+
+@pytest.mark.parametrize("kind", [Request, RequestCycle, BodyReader])
+def test_what_the_server_makes_cannot_be_made_by_others(kind: type) -> None:
+    with pytest.raises(TypeError, match="made by the server"):
+        kind()
 
 
 # ---- failures -------------------------------------------------------------------------------------
