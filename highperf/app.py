@@ -175,12 +175,14 @@ class App:
     def on_startup(self, function: HookT) -> HookT:
         """Decorator: called without arguments before the first request; ``def`` or ``async def``."""
         self._refuse_when_serving("on_startup function")
+        _check_hook(function, "on_startup")
         self._on_startup.append(function)
         return function
 
     def on_shutdown(self, function: HookT) -> HookT:
         """Decorator: called after the last request, in reverse order of registration."""
         self._refuse_when_serving("on_shutdown function")
+        _check_hook(function, "on_shutdown")
         self._on_shutdown.append(function)
         return function
 
@@ -340,6 +342,13 @@ def _check_handler(handler: Handler, policy: Policy, place: str) -> None:
         raise TypeError(f"route {place}: blocking=True is for def handlers; an async def handler must not block")
     if not _takes(handler, 1):
         raise TypeError(f"route {place}: {_name_of(handler)} must take one argument, the request")
+
+
+def _check_hook(function: Hook, kind: str) -> None:
+    if not callable(function):
+        raise TypeError(f"{kind}: {function!r} is no function")
+    if not _takes(function, 0):
+        raise TypeError(f"{kind}: {_name_of(function)} must take no argument")
 
 
 def _checked_lifespan(lifespan: Lifespan | None) -> Callable[["App"], AbstractAsyncContextManager[Any]] | None:

@@ -30,7 +30,8 @@ def main(arguments: str) -> dict[str, str]:
     return {"main.py": MAIN % arguments}
 
 
-def test_program_serves_until_it_is_told_to_stop() -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_program_serves_until_it_is_told_to_stop(number: signal.Signals) -> None:
     with running(program=["main.py"], files=main("port=0")) as server:
         assert server.host == "127.0.0.1"
         assert "keep-alive 7s" in server.stderr
@@ -38,7 +39,7 @@ def test_program_serves_until_it_is_told_to_stop() -> None:
             client.sendall(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
             answer = client.makefile("rb").read()
             assert answer.endswith(b'{"pid":%d}' % server.pid)
-        server.signal(signal.SIGTERM)
+        server.signal(number)
         assert server.wait() == 0
         assert "not reached" not in server.stderr
 

@@ -651,6 +651,13 @@ def test_lifespan_must_be_a_function() -> None:
         App(lifespan="main")  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("function", ["text", None, lambda app: None])
+@pytest.mark.parametrize("kind", ["on_startup", "on_shutdown"])
+def test_hooks_are_functions_without_arguments(kind: str, function: Any) -> None:
+    with pytest.raises(TypeError, match=f"{kind}: .* (is no function|must take no argument)"):
+        getattr(App(), kind)(function)
+
+
 def test_failure_at_start_leaves_the_lifespan_and_stops_nothing_that_did_not_start() -> None:
     log: list[str] = []
 
