@@ -26,7 +26,7 @@ from highperf.config import (
     resolve,
     unknown_variables,
 )
-from highperf.errors import ConfigError, HighperfError
+from highperf.errors import HighperfError
 
 if TYPE_CHECKING:
     from highperf.server.worker import Application
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 PROGRAM: Final = "highperf-serve"
 EXIT_CRASH: Final = 1
 EXIT_USAGE: Final = 2
-EXIT_STARTUP: Final = 3
 
 ABOUT: Final = """Serve APP over HTTP.
 
@@ -52,11 +51,9 @@ class ServeCommand(click.Command):
             code = super().main(*args, **extra)
         except click.ClickException as error:
             code = _fail(_one_line(error), EXIT_USAGE)
-        except ConfigError as error:
-            code = _fail(str(error), EXIT_USAGE)
         except HighperfError as error:
-            click.echo(getattr(error, "details", ""), err=True, nl=False)
-            code = _fail(str(error), EXIT_STARTUP)
+            click.echo(error.details, err=True, nl=False)
+            code = _fail(str(error), error.exit_code)
         except click.Abort:
             code = _fail("Interrupted before the server was up.", EXIT_CRASH)
         sys.exit(code)
@@ -101,7 +98,7 @@ def _serve(print_config: bool, check_config: bool, **values: str | bool | None) 
     env_file = _env_file(Layers(flags, environ))
     layers = Layers(flags, environ, env_file)
     settings = resolve(layers)  # so that a wrong setting is said before the application is imported
-    _start_logging(settings, {**env_file.values, **environ})
+    _start_logging(settings, unknown_variables({**env_file.values, **environ}))
     app = _application(settings)
     settings = resolve(replace(layers, app=app.defaults))
     if print_config:
@@ -132,12 +129,10 @@ def _env_file(layers: Layers) -> EnvFile:
     return env_file
 
 
-def _start_logging(settings: Settings, variables: dict[str, str]) -> None:
+def _start_logging(settings: Settings, warnings: list[str]) -> None:
     from highperf.server import logs
 
-    logs.configure(settings.log_level)
-    for sentence in unknown_variables(variables):
-        logs.logger.warning(sentence)
+    logs.configure(settings.log_level, warnings)
 
 
 def _application(settings: Settings) -> "Application":

@@ -5,7 +5,13 @@ from typing import Any
 
 
 class HighperfError(Exception):
-    """Base of the errors of this package."""
+    """Base of the errors of this package.
+
+    One that ends a start is said in one line, after `details`, and the process exits with `exit_code`.
+    """
+
+    exit_code = 3
+    details = ""
 
 
 class ProtocolError(HighperfError):
@@ -25,13 +31,15 @@ class RouteConflict(HighperfError, ValueError):
 
 
 class ConfigError(HighperfError, ValueError):
-    """A setting or a declaration that cannot be used; the command line says it in one line and exits with 2."""
+    """A setting or a declaration that cannot be used."""
+
+    exit_code = 2
 
 
 class StartupError(HighperfError):
-    """The application or its address is not to be had; the command line says it in one line and exits with 3.
+    """The application or its address is not to be had.
 
-    `details` goes before that line: the traceback of the user's own code, where that raised.
+    Its `details` are the traceback of the user's own code, where that raised.
     """
 
     def __init__(self, message: str, details: str = "") -> None:

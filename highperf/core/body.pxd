@@ -27,6 +27,7 @@ cdef class BodyReader:
     cdef int fail_c(self, object error) except -1
     cdef int detach_c(self) except -1
 
+    cdef int drop_data_c(self) except -1
     cdef int wake_c(self) except -1
     cdef object waiter_c(self)
     cdef Py_ssize_t unread_c(self) noexcept

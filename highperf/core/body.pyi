@@ -18,6 +18,3 @@ class BodyReader:
 
     def parts(self) -> AsyncIterator[bytes]:
         """The content in parts, as they come."""
-
-    def drop_data(self) -> None:
-        """Gives back the memory of what was not read."""

@@ -63,7 +63,7 @@ cdef class BodyReader:
     cdef int fail_c(self, object error) except -1:
         if not self.complete and self.error is None:
             self.error = error
-            self.drop_data()
+            self.drop_data_c()
             self.wake_c()
         return 0
 
@@ -72,7 +72,7 @@ cdef class BodyReader:
         self.stream = None
         if self.error is None and (self.data is not None or not self.complete):
             self.error = RuntimeError("the request is over, its body cannot be read any more")
-        self.drop_data()
+        self.drop_data_c()
         return self.wake_c()
 
     cdef int wake_c(self) except -1:
@@ -83,10 +83,11 @@ cdef class BodyReader:
                 waiter.set_result(None)
         return 0
 
-    def drop_data(self):
+    cdef int drop_data_c(self) except -1:
         if self.data is not None:
             self.worker.pool.release_c(self.data)
             self.data = None
+        return 0
 
     # ---- the reader's side --------------------------------------------------------------------
 
@@ -103,7 +104,7 @@ cdef class BodyReader:
         part = PyBytes_FromStringAndSize(self.data.data + self.taken, size)
         self.taken += size
         if self.taken == self.data.size:
-            self.drop_data()
+            self.drop_data_c()
         return part
 
     cdef object waiter_c(self):

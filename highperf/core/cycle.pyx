@@ -84,9 +84,11 @@ cdef int answer_directly_c(Worker worker, Stream stream, Head head, Route route,
     if route is None:
         return send_response_c(stream, unmatched_c(head, endpoint))
     if route.kind == ROUTE_HEALTH:
-        return send_octets_c(stream, 200, PLAIN, OK)
+        send_whole_c(stream, 200, PLAIN, OK, None)
+        return stream.finish_c()
     if worker.ready:
-        return send_octets_c(stream, 200, PLAIN, READY)
+        send_whole_c(stream, 200, PLAIN, READY, None)
+        return stream.finish_c()
     state = "draining" if worker.draining else "starting"
     return send_response_c(stream, problem_c(503, state, path_of(head), None, RETRY_SOON))
 
@@ -152,16 +154,15 @@ cdef bytes part_octets(object part):
     raise TypeError(f"a part of a stream must be bytes or str, not {type(part).__name__}")
 
 
-cdef int send_octets_c(Stream stream, int status, bytes content_type, bytes content) except -1:
-    stream.start_c(status, content_type, PyBytes_GET_SIZE(content), None)
-    stream.send_c(PyBytes_AS_STRING(content), PyBytes_GET_SIZE(content), content)
-    return stream.finish_c()
+cdef inline int send_whole_c(
+    Stream stream, int status, bytes content_type, bytes content, ResponseHeaders headers
+) except -1:
+    stream.start_c(status, content_type, PyBytes_GET_SIZE(content), headers)
+    return stream.send_c(PyBytes_AS_STRING(content), PyBytes_GET_SIZE(content), content)
 
 
 cdef int send_response_c(Stream stream, Response response) except -1:
-    cdef bytes content = <bytes>response.body_
-    stream.start_c(response.status_, response.content_type_, PyBytes_GET_SIZE(content), response.headers_)
-    stream.send_c(PyBytes_AS_STRING(content), PyBytes_GET_SIZE(content), content)
+    send_whole_c(stream, response.status_, response.content_type_, <bytes>response.body_, response.headers_)
     return stream.finish_c()
 
 
@@ -265,10 +266,8 @@ cdef class RequestCycle(StepTask):
         return self.answer_c(response.status_, response.content_type_, <bytes>response.body_, response.headers_)
 
     cdef int answer_c(self, int status, bytes content_type, bytes content, ResponseHeaders headers) except -1:
-        cdef Stream stream = self.stream
         self.started = True
-        stream.start_c(status, content_type, PyBytes_GET_SIZE(content), headers)
-        stream.send_c(PyBytes_AS_STRING(content), PyBytes_GET_SIZE(content), content)
+        send_whole_c(self.stream, status, content_type, content, headers)
         return self.finish_c()
 
     cdef int finish_c(self) except -1:
@@ -338,9 +337,7 @@ cdef class RequestCycle(StepTask):
                          {"request_id": request.id}, None)
 
     def log(self, words, error):
-        cdef Request request = self.request
-        target = "a finished request" if request is None else \
-            f"{request.method} {request.raw_path.decode('ascii')} [request {request.id}]"
+        target = "a finished request" if self.request is None else self.describe()
         self.worker.logger.error("%s %s", words, target, exc_info=error)
 
     def describe(self):

@@ -13,7 +13,7 @@ from cpython.ref cimport Py_REFCNT
 from libc.stdlib cimport free, malloc
 from highperf.clock cimport monotonic_ns, unix_s
 from highperf.core.stream cimport Stream
-from highperf.guards.deadlines cimport TimeoutList, Timer
+from highperf.guards.deadlines cimport NEVER, TimeoutList, Timer
 from highperf.wire.buffers cimport BufferPool
 from highperf.wire.parser cimport Head
 from highperf.wire.response cimport StandingFields
@@ -25,7 +25,6 @@ import secrets
 
 cdef enum:
     SECOND_NS = 1_000_000_000
-    NEVER = 0x7FFF_FFFF_FFFF_FFFF
     LINGER_NS = 2 * SECOND_NS           # RFC 9112 section 9.6: read on after a close, but not for ever
     SPARE_HEADS = 64
     HALF_CLOSE_NS = 1 * SECOND_NS       # a peer that sent FIN may still read; see docs/behaviour.md

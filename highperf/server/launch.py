@@ -12,12 +12,10 @@ from collections.abc import Mapping
 from typing import Final, NoReturn
 
 from highperf.config import Layers, resolve, unknown_variables
-from highperf.errors import ConfigError, HighperfError
+from highperf.errors import HighperfError
 from highperf.server import logs, worker
 
 EXIT_CRASH: Final = 1
-EXIT_USAGE: Final = 2
-EXIT_STARTUP: Final = 3
 
 
 def run(app: worker.Application, given: Mapping[str, object]) -> NoReturn:
@@ -25,10 +23,8 @@ def run(app: worker.Application, given: Mapping[str, object]) -> NoReturn:
     _refuse_other_places()
     try:
         code = _serve(app, given)
-    except ConfigError as error:
-        code = _fail(str(error), EXIT_USAGE)
     except HighperfError as error:
-        code = _fail(str(error), EXIT_STARTUP, getattr(error, "details", ""))
+        code = _fail(str(error), error.exit_code, error.details)
     except KeyboardInterrupt:
         code = _fail("Interrupted before the server was up.", EXIT_CRASH)
     sys.exit(code)
@@ -37,9 +33,7 @@ def run(app: worker.Application, given: Mapping[str, object]) -> NoReturn:
 def _serve(app: worker.Application, given: Mapping[str, object]) -> int:
     environ = dict(os.environ)
     settings = resolve(Layers(run=given, environ=environ, app=app.defaults))
-    logs.configure(settings.log_level)
-    for sentence in unknown_variables(environ):
-        logs.logger.warning(sentence)
+    logs.configure(settings.log_level, unknown_variables(environ))
     return worker.run(app, settings)
 
 

@@ -10,6 +10,7 @@ import os
 import select
 import sys
 import time
+from collections.abc import Iterable
 from typing import Final
 
 STDERR: Final = 2
@@ -17,14 +18,17 @@ STDERR: Final = 2
 logger: Final = logging.getLogger("highperf")
 
 
-def configure(level: str) -> None:
-    """Send events of this level and above to standard error, unless the logger has handlers already."""
+def configure(level: str, warnings: Iterable[str] = ()) -> None:
+    """Send events of this level and above to standard error, unless the logger has handlers already; the
+    warnings, which came up before, are the first."""
     logger.setLevel(level.upper())
     if not logger.handlers:
         handler = logging.StreamHandler()
         handler.setFormatter(_formatter())
         logger.addHandler(handler)
         logger.propagate = False
+    for sentence in warnings:
+        logger.warning(sentence)
 
 
 def write_unlocked(message: str) -> None:
