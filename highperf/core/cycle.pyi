@@ -13,7 +13,13 @@ class Route:
     Args:
         pattern: the path's pattern, for people.
         handler: called with the Request; None where the server answers.
+        name: what it is called in messages, and its limits in the shared segment; default: the pattern.
         limit_body: largest content in octets; -1: the server's limit.
+        deadline_ns: nanoseconds from the request's head to its answer; 0: no deadline.
+        limits: the :class:`highperf.RateLimit` objects that all must admit a request.
+        breaker: the CircuitBreaker that is asked before the handler and told of its outcome, or None.
+        limit_concurrency: requests of this route that may run at once in one worker; 0: no such limit.
+        critical: may use the reserve of the server's limit of concurrent requests.
         answers: ``"health"`` or ``"ready"``: the server answers by itself.
 
     Raises:
@@ -25,8 +31,14 @@ class Route:
         pattern: str,
         handler: Callable[[Request], Any] | None,
         *,
+        name: str | None = None,
         limit_body: int = -1,
         answers: Literal["health", "ready"] | None = None,
+        deadline_ns: int = 0,
+        limits: tuple[Any, ...] = (),
+        breaker: Any = None,
+        limit_concurrency: int = 0,
+        critical: bool = False,
     ) -> None: ...
     @property
     def pattern(self) -> str:
@@ -38,6 +50,30 @@ class Route:
 
     @property
     def limit_body(self) -> int:
+        """As given."""
+
+    @property
+    def name(self) -> str:
+        """As given, or the pattern."""
+
+    @property
+    def deadline_ns(self) -> int:
+        """As given."""
+
+    @property
+    def limits(self) -> tuple[Any, ...]:
+        """As given."""
+
+    @property
+    def breaker(self) -> Any:
+        """As given."""
+
+    @property
+    def limit_concurrency(self) -> int:
+        """As given."""
+
+    @property
+    def critical(self) -> bool:
         """As given."""
 
 def to_response(value: Any) -> Response:

@@ -38,15 +38,25 @@ cdef dict RETRY_SOON = {"Retry-After": "1", "Cache-Control": "no-store"}
 
 @cython.final
 cdef class Route:
-    def __init__(self, str pattern not None, handler, *, long long limit_body=-1, str answers=None):
+    def __init__(
+        self, str pattern not None, handler, *, str name=None, long long limit_body=-1, str answers=None,
+        long long deadline_ns=0, tuple limits not None=(), breaker=None, long long limit_concurrency=0,
+        bint critical=False,
+    ):
         self.pattern = pattern
         self.handler = handler
+        self.name = name or pattern
         self.limit_body = limit_body
+        self.deadline_ns = deadline_ns
+        self.limits = limits
+        self.breaker = breaker
+        self.limit_concurrency = limit_concurrency
+        self.critical = critical
         if answers is not None:
             self.kind = {"health": ROUTE_HEALTH, "ready": ROUTE_READY}[answers]
 
     def __repr__(self):
-        return f"<Route {self.pattern}>"
+        return f"<Route {self.name}>"
 
 
 # ---- where a request goes ---------------------------------------------------------------------
