@@ -3,13 +3,14 @@
 # knows octets of a protocol.
 
 from libc.stdint cimport int64_t
+from highperf.guards.deadlines cimport TimerOwner
 from highperf.wire.response cimport ResponseHeaders
 
 cdef enum:
     LENGTH_UNKNOWN = -2         # the answer ends when finish_c says so
 
 
-cdef class Stream:
+cdef class Stream(TimerOwner):
     # The four verbs. After finish_c or abort_c the stream belongs to the next request.
     # start_c: length is the body's size, or LENGTH_UNKNOWN.
     cdef int start_c(self, int status, bytes content_type, int64_t length, ResponseHeaders headers) except -1
@@ -26,8 +27,6 @@ cdef class Stream:
     # (host, port) of the peer, or None.
     cdef object client_c(self)
 
-    # A timer of this stream has run out; kind is the stream's own tag.
-    cdef int expired_c(self, int kind) except -1
     # The server is stopping: no next request; and the end of all patience.
     cdef int drain_c(self) except -1
     cdef int close_c(self) except -1

@@ -1,2 +1,4 @@
-class Stream:
+from highperf.guards.deadlines import TimerOwner
+
+class Stream(TimerOwner):
     """What an answer is given through and a body is drawn from; abstract, and without methods for Python."""

@@ -1,7 +1,7 @@
 # Owns nothing: the abstract Stream (see the .pxd). A method that a wire forgot fails loudly.
 
 
-cdef class Stream:
+cdef class Stream(TimerOwner):
     cdef int start_c(self, int status, bytes content_type, int64_t length, ResponseHeaders headers) except -1:
         raise NotImplementedError("start_c")
 
@@ -25,9 +25,6 @@ cdef class Stream:
 
     cdef object client_c(self):
         raise NotImplementedError("client_c")
-
-    cdef int expired_c(self, int kind) except -1:
-        raise NotImplementedError("expired_c")
 
     cdef int drain_c(self) except -1:
         raise NotImplementedError("drain_c")

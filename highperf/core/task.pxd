@@ -1,5 +1,7 @@
 # StepTask: an asyncio task whose first step runs at once, without a turn of the loop.
 
+from highperf.guards.deadlines cimport TimerOwner
+
 cdef enum TaskState:
     TASK_PENDING = 0
     TASK_RETURNED = 1
@@ -7,7 +9,7 @@ cdef enum TaskState:
     TASK_CANCELLED = 3
 
 
-cdef class StepTask:
+cdef class StepTask(TimerOwner):
     # Names with an underscore are those that asyncio and anyio look at.
     cdef object __weakref__
     cdef readonly object _loop

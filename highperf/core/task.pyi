@@ -4,6 +4,8 @@ from contextvars import Context
 from types import FrameType
 from typing import Any, NoReturn, TextIO
 
+from highperf.guards.deadlines import TimerOwner
+
 async def await_any(awaitable: Any) -> Any:
     """Awaits it: a coroutine for what is awaitable in another way."""
 
@@ -13,7 +15,7 @@ def raise_again(error: BaseException) -> NoReturn:
 def describe(self: StepTask) -> str:
     """The task's ``repr``."""
 
-class StepTask:
+class StepTask(TimerOwner):
     """An asyncio task whose first step runs at once; otherwise as :class:`asyncio.Task`."""
 
     _must_cancel: bool

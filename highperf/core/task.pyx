@@ -131,7 +131,7 @@ def describe(StepTask task not None):
     return f"<{type(task).__name__} {' '.join(words)}>"
 
 
-cdef class StepTask:
+cdef class StepTask(TimerOwner):
     # ---- driving ------------------------------------------------------------------------------
 
     cdef int begin_c(self, object function, object argument) except -1:

@@ -13,7 +13,7 @@ from cpython.ref cimport Py_REFCNT
 from libc.stdlib cimport free, malloc
 from highperf.clock cimport monotonic_ns, unix_s
 from highperf.core.stream cimport Stream
-from highperf.guards.deadlines cimport NEVER, TimeoutList, Timer
+from highperf.guards.deadlines cimport NEVER, TimeoutList, Timer, TimerOwner
 from highperf.wire.buffers cimport BufferPool
 from highperf.wire.parser cimport Head
 from highperf.wire.response cimport StandingFields
@@ -168,7 +168,7 @@ cdef class Worker:
                     timer = timeouts.pop_expired_c(self.now_ns)
                     if timer == NULL:
                         break
-                    (<Stream>timer.owner).expired_c(timer.kind)
+                    (<TimerOwner>timer.owner).expired_c(timer.kind)
         finally:
             self.reschedule_c()
 

@@ -1,6 +1,9 @@
-"""Many equal timeouts behind one loop timer. Armed and asked from compiled code only."""
+"""Many timers behind one loop timer. Armed and asked from compiled code only."""
 
 from typing import Self, final
+
+class TimerOwner:
+    """Whoever has a timer; abstract, and without methods for Python."""
 
 @final
 class TimeoutList:
@@ -14,3 +17,12 @@ class TimeoutList:
     @property
     def timeout_ns(self) -> int:
         """The timeout that all timers of this list have, in nanoseconds."""
+
+@final
+class TimerWheel:
+    """Timers of any due times, each rounded up to a whole millisecond."""
+
+    def __new__(cls) -> Self:
+        """A wheel without timers; it takes 40 KiB."""
+    def __len__(self) -> int:
+        """Number of armed timers; counts them one by one."""
