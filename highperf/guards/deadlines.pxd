@@ -74,8 +74,8 @@ cdef class TimerWheel:
     # Takes the timer out of where it is and arms it for the end of the slot that due_ns lies in, at
     # least for the end of that of now_ns; timer.due_ns says when. NEVER only disarms.
     cdef void arm_c(self, Timer* timer, long long due_ns, long long now_ns) noexcept nogil
-    # When to ask for expired ones again: not later than the earliest due time. It is earlier for one
-    # that is more than a round away. NEVER when none is armed.
+    # When to ask for expired ones again, once pop_expired_c has said NULL: the earliest due time, or in
+    # each round before it the time of a timer that is more than a round away. NEVER when none is armed.
     cdef long long next_due_c(self) noexcept nogil
     # A timer that is due at now_ns, disarmed; NULL when none is. The earliest first, except that a
     # leap of more than a round since the last call mixes what has come due in it.
