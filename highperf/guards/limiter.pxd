@@ -8,7 +8,7 @@ cdef enum:
 
 
 cdef class TokenBucket:
-    cdef uint64_t* words        # [0]: the theoretical arrival time; [1]: when a debt was last forgiven
+    cdef uint64_t* words        # [0]: the theoretical arrival time; [1]: until when no debt is forgiven
     cdef uint64_t own[2]        # where words points without a segment
     cdef Segment segment        # keeps the memory of words alive
     cdef long long epoch_ns     # times in the words count from here

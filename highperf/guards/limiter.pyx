@@ -40,7 +40,6 @@ cdef double LEAST_RATE = 1e-4           # per second
 cdef double MOST_RATE = 1e9
 cdef int64_t SECOND = <int64_t>1_000_000_000 << UNIT_BITS
 cdef int64_t MOST_BURST = MOST_DAYS * 24 * 3600 * SECOND
-cdef int64_t FORGIVE_EVERY = SECOND
 
 
 @cython.final
@@ -111,7 +110,7 @@ cdef class TokenBucket:
             if back <= 0 or seen == 0 or debt <= 0:
                 return
             less = seen - <uint64_t>min(back, debt)
-            less += less == 0
+            less += less == 0 and back < debt   # else it is full, which is what 0 says
             if swap_word(self.words, &seen, less):
                 return
 
@@ -135,16 +134,17 @@ cdef class TokenBucket:
     cdef int64_t overdrawn_c(self, uint64_t* seen, long long now_ns) noexcept nogil:
         cdef uint64_t latest = self.units_c(max(now_ns, monotonic_ns()))
         cdef int64_t debt = <int64_t>(seen[0] - self.units_c(now_ns)), pause
-        cdef uint64_t forgiven
+        cdef uint64_t believed_until
         if <int64_t>(seen[0] - latest) <= self.burst:
             return debt                 # the caller is late
-        forgiven = load_word(&self.words[1])
-        pause = <int64_t>(forgiven + <uint64_t>FORGIVE_EVERY - latest)
-        if forgiven != 0 and 0 < pause <= FORGIVE_EVERY:
+        believed_until = load_word(&self.words[1])
+        pause = <int64_t>(believed_until - latest)
+        if 0 < pause < 2 * SECOND:      # a second, and as much for a clock that was read long before
             return min(debt, self.burst + pause)
-        if swap_word(&self.words[1], &forgiven, latest | 1) and swap_word(&self.words[0], seen, latest + self.burst):
-            seen[0] = latest + self.burst
-            return <int64_t>(seen[0] - self.units_c(now_ns))
+        if swap_word(&self.words[1], &believed_until, latest + SECOND):
+            if swap_word(&self.words[0], seen, latest + self.burst):
+                seen[0] = latest + self.burst
+                return <int64_t>(seen[0] - self.units_c(now_ns))
         return self.burst               # another forgives it in this moment
 
     # ---- Python -------------------------------------------------------------------------------
