@@ -27,6 +27,7 @@
 #     debt is believed.
 
 cimport cython
+from cpython.number cimport PyNumber_Index
 from libc.stdint cimport int64_t, uint64_t
 from highperf.clock cimport monotonic_ns
 from highperf.segment cimport LINE_BYTES, Segment, load_word, swap_word
@@ -149,14 +150,14 @@ cdef class TokenBucket:
 
     # ---- Python -------------------------------------------------------------------------------
 
-    def take(self, long long cost=1, *, now_ns=None):
+    def take(self, cost=1, *, now_ns=None):
         return self.take_c(checked_cost(cost), time_of(now_ns))
 
-    def wait(self, long long cost=1, *, now_ns=None):
+    def wait(self, cost=1, *, now_ns=None):
         return self.wait_c(checked_cost(cost), time_of(now_ns))
 
-    def refund(self, long long cost, long long taken_ns, *, now_ns=None):
-        self.refund_c(checked_cost(cost), taken_ns, time_of(now_ns))
+    def refund(self, cost, taken_ns, *, now_ns=None):
+        self.refund_c(checked_cost(cost), PyNumber_Index(taken_ns), time_of(now_ns))
 
     def available(self, now_ns=None):
         return self.available_c(time_of(now_ns))
@@ -168,13 +169,14 @@ cdef inline long long whole_ns(int64_t units) noexcept nogil:
 
 
 cdef long long time_of(object now_ns) except? -1:
-    return monotonic_ns() if now_ns is None else now_ns
+    return monotonic_ns() if now_ns is None else PyNumber_Index(now_ns)
 
 
-cdef long long checked_cost(long long cost) except -1:
-    if cost < 0:
-        raise ValueError(f"cost must be 0 or more, not {cost}")
-    return cost
+cdef long long checked_cost(object cost) except -1:
+    cdef long long value = PyNumber_Index(cost)     # Cython alone would cut a float off
+    if value < 0:
+        raise ValueError(f"cost must be 0 or more, not {value}")
+    return value
 
 
 cdef double checked_rate(object rate) except -1:

@@ -21,18 +21,18 @@ def interval_of(rate: float) -> Fraction:
     return Fraction(ceil(256 * SECOND_NS / Fraction(rate)), 256)
 
 
-def worst_excess(admissions: Iterable[tuple[Fraction | int, int]], capacity: int, interval: Fraction | int) -> Fraction:
+def worst_excess(admissions: Iterable[tuple[int, int]], capacity: int, interval: Fraction | int) -> Fraction:
     """By how many tokens the worst of all windows exceeds capacity + rate * its length; negative: by none.
 
     admissions: (instant, cost); interval: time per token, in the unit of the instants.
     """
-    worst, least, taken = Fraction(-capacity), Fraction(0), 0
-    for index, (instant, cost) in enumerate(sorted(admissions)):
-        before = taken - Fraction(instant) / interval  # of a window that begins here
-        least = before if index == 0 else min(least, before)
+    taken, least, worst = 0, None, -capacity * interval
+    for instant, cost in sorted(admissions):
+        ahead = taken * interval - instant  # of the rate; windows that begin here count from it
+        least = ahead if least is None else min(least, ahead)
         taken += cost
-        worst = max(worst, taken - Fraction(instant) / interval - least - capacity)
-    return worst
+        worst = max(worst, taken * interval - instant - least - capacity * interval)
+    return Fraction(worst) / interval
 
 
 class BucketTwin:

@@ -3,21 +3,26 @@
 from libc.stdint cimport uint64_t
 from highperf.clock cimport monotonic_ns
 from highperf.guards.limiter cimport TokenBucket
-from highperf.segment cimport Segment, add_word, load_word, store_word
+from highperf.segment cimport LINE_BYTES, Segment, add_word, load_word, store_word
 
 
 cdef struct Admission:
     uint64_t arrival            # the word's new value, 1/256 ns since the epoch
     uint64_t before_ns          # when the caller read the clock
-    uint64_t contended          # 1: another took between the caller's look at the word and its take
 
 
 cdef struct Log:
     # In shared memory: what a process wrote is there when it is killed.
     uint64_t stop               # not 0: the writer is to end
     uint64_t decisions
+    uint64_t raced              # of them, those in the course of which another process took
     uint64_t count
     Admission admissions[1]     # as many as there is room for
+
+
+cdef void note_c(Log* log, uint64_t arrival, long long now_ns) noexcept nogil:
+    log.admissions[log.count] = Admission(arrival, now_ns)
+    store_word(&log.count, log.count + 1)
 
 
 cdef Log* log_c(unsigned char[::1] memory) noexcept:
@@ -39,37 +44,51 @@ def log_bytes(int admissions):
     return sizeof(Log) + admissions * sizeof(Admission)
 
 
-def hammer(TokenBucket bucket, unsigned char[::1] memory):
-    """Takes one token after the other, as fast as can be, until it is told to stop or its log is full."""
+def open_gate(Segment segment):
+    store_word(<uint64_t*>segment.area_c("gate", LINE_BYTES), 1)
+
+
+def pass_gate(Segment segment):
+    # Spins, so that all begin at once.
+    cdef uint64_t* gate = <uint64_t*>segment.area_c("gate", LINE_BYTES)
+    while load_word(gate) == 0:
+        pass
+
+
+def hammer(TokenBucket bucket, Segment segment, unsigned char[::1] memory):
+    """Once the gate is open, takes one by one, as fast as can be, until told to stop or the log is full."""
     cdef Log* log = log_c(memory)
     cdef uint64_t room = (memory.shape[0] - sizeof(Log)) // sizeof(Admission)
-    cdef uint64_t arrival, seen, start
+    cdef uint64_t arrival, seen, mine
     cdef long long now_ns
+    pass_gate(segment)
     with nogil:
         while load_word(&log.stop) == 0 and log.count < room:
             now_ns = monotonic_ns()
-            seen = load_word(bucket.words)
+            seen = mine = load_word(bucket.words)
             log.decisions += 1
             if bucket.take_at_c(1, now_ns, &arrival) == 0:
-                start = max(seen, bucket.units_c(now_ns))
-                log.admissions[log.count] = Admission(arrival, now_ns, arrival != start + bucket.interval)
-                store_word(&log.count, log.count + 1)
+                mine = max(seen, bucket.units_c(now_ns)) + bucket.interval
+                note_c(log, arrival, now_ns)
+            log.raced += (mine != arrival) if mine != seen else load_word(bucket.words) != seen
 
 
 def drive(TokenBucket bucket, Segment segment, unsigned char[::1] memory, long long step_ns, uint64_t calls):
-    """Takes at instants that all callers draw from one clock in the segment, until `calls` are drawn."""
+    """Once the gate is open, takes at instants that all callers draw from one clock in the segment, until `calls` are drawn."""
     cdef Log* log = log_c(memory)
-    cdef uint64_t* clock = <uint64_t*>segment.area_c("virtual clock", 64)
+    cdef uint64_t* clock = <uint64_t*>segment.area_c("virtual clock", LINE_BYTES)
     cdef uint64_t arrival, drawn
+    cdef long long now_ns
+    pass_gate(segment)
     with nogil:
         while True:
             drawn = add_word(clock, 1)
             if drawn >= calls:
                 break
+            now_ns = bucket.epoch_ns + <long long>drawn * step_ns
             log.decisions += 1
-            if bucket.take_at_c(1, bucket.epoch_ns + <long long>drawn * step_ns, &arrival) == 0:
-                log.admissions[log.count] = Admission(arrival, bucket.epoch_ns + <long long>drawn * step_ns, 0)
-                store_word(&log.count, log.count + 1)
+            if bucket.take_at_c(1, now_ns, &arrival) == 0:
+                note_c(log, arrival, now_ns)
 
 
 def stop(unsigned char[::1] memory):
@@ -81,11 +100,7 @@ def count(unsigned char[::1] memory):
 
 
 def read(unsigned char[::1] memory):
-    """(decisions, [(arrival, before_ns, contended), ...])"""
+    """(decisions, raced, [(arrival, before_ns), ...])"""
     cdef Log* log = log_c(memory)
-    cdef Admission entry
-    admissions = []
-    for index in range(load_word(&log.count)):
-        entry = log.admissions[index]
-        admissions.append((entry.arrival, entry.before_ns, entry.contended))
-    return log.decisions, admissions
+    entries = range(load_word(&log.count))
+    return log.decisions, log.raced, [(log.admissions[at].arrival, log.admissions[at].before_ns) for at in entries]

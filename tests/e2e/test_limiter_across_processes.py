@@ -1,0 +1,153 @@
+"""One bucket, four processes: exact while they race for it, and while they are killed and stopped.
+
+Every admission tells its arrival time, which is its place in the order that the bucket's one word
+hands out. So the check is exact: no two places are the same, or closer than the rate allows.
+"""
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+from mmap import mmap
+from typing import Any
+
+import pytest
+
+from highperf.guards.limiter import TokenBucket
+from highperf.segment import Segment
+from tests import compiled
+from tests.reference.bucket_twin import worst_excess
+
+PROCESSES = 4
+SECOND = 1_000_000_000
+PATIENCE_S = 30.0
+STOPPED_S = 1.0
+RACES = 1000  # at least, or nothing was tested
+ROUNDS = 20  # at most; on a busy machine the four may come to run one after the other
+SEVERAL_CPUS = len(os.sched_getaffinity(0)) > 1 if hasattr(os, "sched_getaffinity") else True
+
+
+@pytest.fixture(scope="module")
+def probe(pytestconfig: pytest.Config) -> Any:
+    return compiled.load(pytestconfig, "tests/unit/limiter_probe.pyx")
+
+
+@pytest.fixture
+def children() -> Iterator[list[int]]:
+    """Process ids; what still runs at the end is killed."""
+    pids: list[int] = []
+    yield pids
+    for pid in pids:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+
+
+def fork(children: list[int], work: Callable[[], object]) -> int:
+    pid = os.fork()
+    if pid == 0:
+        try:
+            work()
+        finally:
+            os._exit(0)
+    children.append(pid)
+    return pid
+
+
+def join(children: list[int]) -> None:
+    while children:
+        assert os.waitpid(children.pop(), 0)[1] == 0
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+
+
+def check(probe: Any, bucket: TokenBucket, epoch_ns: int, logs: list[Any]) -> None:
+    """Every admission of these logs has its own place, and no window holds too much."""
+    interval = probe.interval_units(bucket)
+    admissions = [admission for log in logs for admission in probe.read(log)[2]]
+    arrivals = sorted(arrival for arrival, _ in admissions)
+    assert min(later - earlier for earlier, later in pairwise(arrivals)) >= interval
+    instants = [256 * (before_ns - epoch_ns) for _, before_ns in admissions]
+    for (arrival, _), instant in zip(admissions, instants, strict=True):
+        assert interval <= arrival - instant <= bucket.capacity * interval
+    assert worst_excess([(instant, 1) for instant in instants], bucket.capacity, interval) <= 0
+
+
+def races(probe: Any, logs: list[Any]) -> int:
+    return sum(probe.read(log)[1] for log in logs)
+
+
+def race_once(probe: Any, children: list[int]) -> int:
+    """Four take without a refusal among them; returns how many takes another one's fell into."""
+    segment = Segment.create(2**20)
+    bucket = TokenBucket(1e9, 10**9, segment=segment)
+    logs = [mmap(-1, probe.log_bytes(40_000)) for _ in range(PROCESSES)]
+    for log in logs:
+        fork(children, lambda log=log: probe.hammer(bucket, segment, log))
+    probe.open_gate(segment)
+    join(children)
+    assert [probe.count(log) for log in logs] == [40_000] * PROCESSES
+    check(probe, bucket, segment.epoch_ns, logs)
+    return races(probe, logs)
+
+
+def test_each_of_four_that_race_gets_a_place_of_its_own(probe: Any, children: list[int]) -> None:
+    raced, rounds = 0, 0
+    while raced < RACES and rounds < ROUNDS:
+        raced += race_once(probe, children)
+        rounds += 1
+    assert raced >= RACES or not SEVERAL_CPUS, "the processes did not race"
+
+
+def test_one_killed_and_one_stopped_among_four_that_race_change_nothing(probe: Any, children: list[int]) -> None:
+    segment = Segment.create(2**20)
+    bucket = TokenBucket(100_000, 500, segment=segment)
+    logs = [mmap(-1, probe.log_bytes(500_000)) for _ in range(PROCESSES)]
+    pids = [fork(children, lambda log=log: probe.hammer(bucket, segment, log)) for log in logs]
+    probe.open_gate(segment)
+    wait_for(lambda: all(probe.count(log) > 500 for log in logs))
+
+    killed, stopped, *others = range(PROCESSES)
+    os.kill(pids[stopped], signal.SIGSTOP)
+    os.waitpid(pids[stopped], os.WUNTRACED)
+    stopped_at_s = time.monotonic()
+    wait_for(lambda: time.monotonic() > stopped_at_s + STOPPED_S / 2)
+    os.kill(pids[killed], signal.SIGKILL)
+    os.waitpid(pids[killed], 0)
+    children.remove(pids[killed])
+    before = [probe.count(log) for log in logs]
+    wait_for(lambda: time.monotonic() > stopped_at_s + STOPPED_S)
+    assert all(probe.count(logs[other]) > before[other] for other in others)
+    assert probe.count(logs[stopped]) == before[stopped]
+    os.kill(pids[stopped], signal.SIGCONT)
+    wait_for(lambda: probe.count(logs[stopped]) > before[stopped] + 500)
+
+    for log in logs:
+        probe.stop(log)
+    join(children)
+    check(probe, bucket, segment.epoch_ns, logs)
+    assert races(probe, logs) >= RACES or not SEVERAL_CPUS, "the processes did not race"
+
+
+@pytest.mark.parametrize("rate", [1000, 999.7])
+def test_twenty_times_the_rate_over_ten_seconds_is_admitted_to_the_last_percent(
+    probe: Any, children: list[int], rate: float
+) -> None:
+    capacity, span_s, overload = 1000, 10, 20
+    segment = Segment.create(2**20, epoch_ns=0)
+    bucket = TokenBucket(rate, capacity, segment=segment)
+    calls = int(span_s * overload * rate)
+    logs = [mmap(-1, probe.log_bytes(calls)) for _ in range(PROCESSES)]
+    for log in logs:
+        fork(children, lambda log=log: probe.drive(bucket, segment, log, span_s * SECOND // calls, calls))
+    probe.open_gate(segment)
+    join(children)
+    check(probe, bucket, 0, logs)
+    assert sum(probe.read(log)[0] for log in logs) == calls
+    bound = capacity + rate * span_s
+    assert 0.99 * bound <= sum(probe.count(log) for log in logs) <= bound
