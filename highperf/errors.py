@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+DEADLINE_PASSED = "the deadline has passed"  # the message of a CancelledError that a deadline caused
+
 
 class HighperfError(Exception):
     """Base of the errors of this package.
@@ -75,3 +77,19 @@ class HTTPError(HighperfError):
 
     def __str__(self) -> str:
         return f"{self.status} {self.detail}".rstrip()
+
+
+class BreakerOpen(HTTPError):
+    """A circuit breaker refuses a call; a handler that lets it pass answers 503 with ``Retry-After``.
+
+    Args:
+        name: the breaker's.
+        retry_after_s: whole seconds until calls may pass again, at least 1.
+    """
+
+    def __init__(self, name: str, retry_after_s: int) -> None:
+        fields = {"Retry-After": str(retry_after_s), "Cache-Control": "no-store"}
+        super().__init__(503, f"the circuit breaker {name!r} is open: too many calls failed", headers=fields)
+        self.args = name, retry_after_s
+        self.name = name
+        self.retry_after_s = retry_after_s
