@@ -60,6 +60,8 @@ cdef class CircuitBreaker:
     cdef bint refuses_c(self, long long now_ns) noexcept nogil
     # Nanoseconds until a call may pass again; more than 0.
     cdef long long retry_after_c(self, long long now_ns) noexcept nogil
+    # The same for a Retry-After field (RFC 9110 section 10.2.3): whole seconds, rounded up.
+    cdef long long retry_after_s_c(self, long long now_ns) noexcept nogil
     # Exactly once for each pass. Of another generation than the current one, it is ignored.
     cdef void report_c(self, long long pass_, int outcome, long long now_ns) noexcept nogil
     # From here on the state is shared with all who bind a breaker of this name to this segment.

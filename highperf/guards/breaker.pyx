@@ -275,6 +275,10 @@ cdef class CircuitBreaker:
         cdef uint64_t left_ms = self.left_ms_c(load_word(&self.words[STATE]), now_ns)
         return <long long>(left_ms * MS_NS - self.since_c(now_ns) % MS_NS) if left_ms else 1
 
+    cdef long long retry_after_s_c(self, long long now_ns) noexcept nogil:
+        # Whole milliseconds, so that two seconds are not three for the fraction that until_ms was rounded up by.
+        return max((self.retry_after_c(now_ns) // MS_NS + 999) // 1000, 1)
+
     # ---- reporting ----------------------------------------------------------------------------
 
     cdef void report_c(self, long long pass_, int outcome, long long now_ns) noexcept nogil:
@@ -465,7 +469,7 @@ cdef class CircuitBreaker:
         cdef long long now_ns = monotonic_ns()
         cdef long long pass_ = self.allow_c(now_ns)
         if pass_ < 0:
-            raise errors.BreakerOpen(self.name, -(-self.retry_after_c(now_ns) // SECOND_NS))
+            raise errors.BreakerOpen(self.name, self.retry_after_s_c(now_ns))
         TAKEN.set((self, pass_, TAKEN.get()))
         return 0
 
@@ -501,13 +505,13 @@ cdef long long clock(now_ns) except? -1:
     return monotonic_ns() if now_ns is None else now_ns
 
 
-cdef within(str name, value, int most):
+cdef object within(str name, value, int most):
     if not 1 <= index(value) <= most:
         raise ValueError(f"{name} must be from 1 to {most}, not {value!r}")
     return value
 
 
-cdef lasting(str name, value_ns):
+cdef object lasting(str name, value_ns):
     if not MS_NS <= index(value_ns) <= DAY_NS:
         raise ValueError(f"{name} must be from a millisecond to a day in nanoseconds, not {value_ns!r}")
     return value_ns
