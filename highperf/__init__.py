@@ -4,6 +4,7 @@ from highperf._version import __version__
 from highperf.app import App
 from highperf.core.request import Request
 from highperf.errors import ConfigError, HighperfError, HTTPError, ProtocolError, RouteConflict
+from highperf.policies import RateLimit
 from highperf.wire.buffers import Buffer, BufferPool
 from highperf.wire.request_parser import RequestParser
 from highperf.wire.response import Response
@@ -17,6 +18,7 @@ __all__ = [
     "HTTPError",
     "HighperfError",
     "ProtocolError",
+    "RateLimit",
     "Request",
     "RequestParser",
     "Response",

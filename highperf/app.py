@@ -1,24 +1,26 @@
 """App: what a user writes against.
 
-Owns the collecting of routes, middleware and lifespan, and their freezing into a router of
-compiled Routes. Must not know connections, processes or files of settings: a server asks for
-``defaults``, ``build``, ``fallback``, ``startup`` and ``shutdown`` and does the rest.
+Owns the collecting of routes, middleware and lifespan, and the making of a router of compiled
+Routes: what a route's policies leave open is filled in from the settings there. Must not know
+connections, processes or files of settings: a server asks for ``defaults``, ``build``, ``fallback``,
+``startup`` and ``shutdown`` and does the rest.
 """
 
-import asyncio
 import functools
 import inspect
 import types
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from http import HTTPMethod
-from typing import TYPE_CHECKING, Any, Final, NoReturn, TypedDict, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn, TypeVar, Unpack
 
-from highperf.config import Layers, resolve
+from highperf.callables import is_async, is_generator, name_of, takes
+from highperf.config import Layers, Settings, resolve
 from highperf.core.cycle import Route, problem_for, to_response, unmatched
 from highperf.core.request import Request
 from highperf.errors import HTTPError
-from highperf.values import did_you_mean, parse_size, quote
+from highperf.policies import Policy, RoutePolicy, read_policy
+from highperf.threads import call_in_thread
 from highperf.wire.response import Response
 from highperf.wire.router import Router
 
@@ -36,21 +38,7 @@ HandlerT = TypeVar("HandlerT", bound=Handler)
 MiddlewareT = TypeVar("MiddlewareT", bound=Middleware)
 HookT = TypeVar("HookT", bound=Hook)
 
-
-class Policy(TypedDict, total=False):
-    """What a route may ask for besides its path and methods.
-
-    Attributes:
-        limit_body: largest content, in octets or as ``"64k"``; 413 above it. Default: the server's
-            ``limit_request_body``.
-        blocking: run a ``def`` handler in a thread, because it blocks. Default: False.
-    """
-
-    limit_body: int | str | None
-    blocking: bool
-
-
-_POLICIES: Final = tuple(Policy.__annotations__)
+_HEALTH: Final[dict[str, Literal["health", "ready"]]] = {"/healthz": "health", "/readyz": "ready"}
 
 
 class App:
@@ -83,7 +71,7 @@ class App:
         self._on_startup: list[Hook] = []
         self._on_shutdown: list[Hook] = []
         self._running: AsyncExitStack | None = None
-        self._router: Router | None = None
+        self._frozen = False
 
     # ---- routes -------------------------------------------------------------------------------
 
@@ -102,21 +90,22 @@ class App:
         ``async def`` or, if it never blocks, ``def``.
 
         Raises:
-            TypeError: the policy is unknown, or the handler is not callable with one argument.
-            ValueError: the path, a method or a policy's value is malformed.
+            TypeError: the handler is not callable with one argument.
+            ConfigError: a policy is unknown, or its value is not understood.
+            ValueError: the path or a method is malformed.
             RouteConflict: another route claims the same requests.
             RuntimeError: the app is serving already.
         """
         names = [methods] if isinstance(methods, str) else list(methods)
         place = f"{' '.join(map(str, names))} {path}"
-        _check_policy(policy, place)
+        read = read_policy(policy, place)
         _check_methods(names, place)
 
         def register(handler: HandlerT) -> HandlerT:
             self._refuse_when_serving(f"route {place}")
-            _check_handler(handler, policy, place)
+            _check_handler(handler, place, blocking=read.blocking)
             for name in names:
-                self._declared.add(name, path, (handler, policy))
+                self._declared.add(name, path, (handler, read))
             return handler
 
         return register
@@ -165,10 +154,10 @@ class App:
             RuntimeError: the app is serving already.
         """
         self._refuse_when_serving("middleware")
-        if not _is_async(function):
+        if not is_async(function):
             raise TypeError(f"middleware must be an async def function of (request, call_next), not {function!r}")
-        if not _takes(function, 2):
-            raise TypeError(f"middleware {_name_of(function)} must take two arguments: (request, call_next)")
+        if not takes(function, 2):
+            raise TypeError(f"middleware {name_of(function)} must take two arguments: (request, call_next)")
         self._middleware.append(function)
         return function
 
@@ -188,28 +177,33 @@ class App:
 
     # ---- for a server -------------------------------------------------------------------------
 
-    def build(self) -> Router:
-        """Freezes the routes into a router of compiled Routes; nothing can be added any more."""
-        if self._router is None:
-            router = Router()
-            for method, pattern, (handler, policy) in self._declared.routes():
-                limit_body = _limit_body(policy.get("limit_body"))
-                router.add(method, pattern, Route(pattern, self._wrap(handler, policy), limit_body=limit_body))
-            if self._health:
-                own = {pattern for _, pattern, _ in self._declared.routes()}
-                for route in (Route("/healthz", None, answers="health"), Route("/readyz", None, answers="ready")):
-                    if route.pattern not in own:
-                        router.add("GET", route.pattern, route)
-            if self._middleware:
-                self.fallback = Route("*", self._wrap(unmatched, {}))
-            self._router = router
-        return self._router
+    def build(self, settings: Settings | None = None) -> Router:
+        """A new router of compiled Routes for these settings; from now on nothing can be added.
+
+        Args:
+            settings: default: those that the app itself gives.
+        """
+        self._frozen = True
+        settings = settings or resolve(Layers(app=self.defaults))
+        router = Router()
+        routes = self._declared.routes()
+        for method, pattern, (handler, policy) in routes:
+            router.add(method, pattern, self._make_route(method, pattern, handler, policy, settings))
+        if self._health:
+            own = {pattern for _, pattern, _ in routes}
+            for pattern, answers in _HEALTH.items():
+                if pattern not in own:
+                    router.add("GET", pattern, Route(pattern, None, answers=answers))
+        self.fallback = None
+        if self._middleware:
+            self.fallback = Route("*", self._wrap(unmatched), deadline_ns=settings.request_timeout_ns)
+        return router
 
     async def startup(self) -> None:
         """Enters the lifespan and runs the start-up functions; leaves the lifespan again if one of them fails."""
         if self._running is not None:
             raise RuntimeError("the app runs already")
-        self.build()
+        self._frozen = True
         async with AsyncExitStack() as stack:
             if self._lifespan is not None:
                 await stack.enter_async_context(self._lifespan(self))
@@ -253,9 +247,23 @@ class App:
 
         return TestClient(self)
 
-    def _wrap(self, handler: Handler, policy: Policy) -> Handler:
-        if policy.get("blocking"):
-            handler = functools.partial(_call_in_thread, handler)
+    # ---- making routes ------------------------------------------------------------------------
+
+    def _make_route(
+        self, method: str, pattern: str, handler: Handler, policy: RoutePolicy, settings: Settings
+    ) -> Route:
+        return Route(
+            pattern,
+            self._wrap(functools.partial(call_in_thread, handler) if policy.blocking else handler),
+            name=f"{method} {pattern}",
+            limit_body=policy.limit_body,
+            deadline_ns=settings.request_timeout_ns if policy.deadline is None else policy.deadline,
+            limits=policy.rate_limit,
+            limit_concurrency=policy.limit_concurrency,
+            critical=policy.critical,
+        )
+
+    def _wrap(self, handler: Handler) -> Handler:
         if not self._middleware:
             return handler
         call: CallNext = functools.partial(_call_handler, handler)
@@ -264,7 +272,7 @@ class App:
         return call
 
     def _refuse_when_serving(self, what: str) -> None:
-        if self._router is not None:
+        if self._frozen:
             raise RuntimeError(f"{what} comes too late: the app is serving already")
 
 
@@ -272,10 +280,6 @@ async def _call(function: Hook) -> None:
     result = function()
     if inspect.isawaitable(result):
         await result
-
-
-async def _call_in_thread(handler: Handler, request: Request) -> Any:
-    return await asyncio.to_thread(handler, request)
 
 
 async def _call_handler(handler: Handler, request: Request) -> Response:
@@ -294,35 +298,11 @@ async def _call_middleware(function: Middleware, call_next: CallNext, request: R
     except HTTPError as error:
         return problem_for(error, request)
     if result is None:
-        raise TypeError(f"middleware {_name_of(function)} returned None; it must return the response of call_next")
+        raise TypeError(f"middleware {name_of(function)} returned None; it must return the response of call_next")
     return to_response(result)
 
 
 # ---- faults, told where they are declared -------------------------------------------------------
-
-
-def _check_policy(policy: Policy, place: str) -> None:
-    for name in policy:
-        if name not in _POLICIES:
-            hint = did_you_mean(name, list(_POLICIES)) or f" There are {', '.join(_POLICIES)}."
-            raise TypeError(f"route {place}: unknown policy {name!r}.{hint}")
-    if not isinstance(policy.get("blocking", False), bool):
-        raise ValueError(f"route {place}: blocking={policy['blocking']!r}, expected True or False")
-    try:
-        _limit_body(policy.get("limit_body"))
-    except ValueError as error:
-        shown = quote(str(error))
-        raise ValueError(f"route {place}: limit_body={shown}, expected a size such as 512, 16k or 2m") from None
-
-
-def _limit_body(given: object) -> int:
-    if given is None:
-        return -1
-    if isinstance(given, int) and not isinstance(given, bool) and given >= 0:
-        return given
-    if isinstance(given, str):
-        return parse_size(given)
-    raise ValueError(given)
 
 
 def _check_methods(names: list[str], place: str) -> None:
@@ -333,22 +313,22 @@ def _check_methods(names: list[str], place: str) -> None:
             raise ValueError(f"route {place}: methods are written as {name.upper()!r}, not {name!r}")
 
 
-def _check_handler(handler: Handler, policy: Policy, place: str) -> None:
+def _check_handler(handler: Handler, place: str, *, blocking: bool) -> None:
     if not callable(handler):
         raise TypeError(f"route {place}: {handler!r} is no function")
-    if _is_generator(handler):
-        raise TypeError(f"route {place}: {_name_of(handler)} is a generator; return Response.stream(...) of one")
-    if policy.get("blocking") and _is_async(handler):
+    if is_generator(handler):
+        raise TypeError(f"route {place}: {name_of(handler)} is a generator; return Response.stream(...) of one")
+    if blocking and is_async(handler):
         raise TypeError(f"route {place}: blocking=True is for def handlers; an async def handler must not block")
-    if not _takes(handler, 1):
-        raise TypeError(f"route {place}: {_name_of(handler)} must take one argument, the request")
+    if not takes(handler, 1):
+        raise TypeError(f"route {place}: {name_of(handler)} must take one argument, the request")
 
 
 def _check_hook(function: Hook, kind: str) -> None:
     if not callable(function):
         raise TypeError(f"{kind}: {function!r} is no function")
-    if not _takes(function, 0):
-        raise TypeError(f"{kind}: {_name_of(function)} must take no argument")
+    if not takes(function, 0):
+        raise TypeError(f"{kind}: {name_of(function)} must take no argument")
 
 
 def _checked_lifespan(lifespan: Lifespan | None) -> Callable[["App"], AbstractAsyncContextManager[Any]] | None:
@@ -357,29 +337,3 @@ def _checked_lifespan(lifespan: Lifespan | None) -> Callable[["App"], AbstractAs
     if lifespan is not None and not callable(lifespan):
         raise TypeError(f"lifespan must be a function of the app, not {lifespan!r}")
     return lifespan  # type: ignore[return-value]
-
-
-def _takes(function: Callable[..., Any], count: int) -> bool:
-    try:
-        inspect.signature(function).bind(*[None] * count)
-    except TypeError:
-        return False
-    except ValueError:
-        pass  # a builtin without a signature
-    return True
-
-
-def _is_async(function: object) -> bool:
-    call = getattr(function, "__call__", None)  # noqa: B004 (an object's own method)
-    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(call)
-
-
-def _is_generator(function: object) -> bool:
-    flags = getattr(getattr(function, "__code__", None), "co_flags", 0)
-    if flags & inspect.CO_ITERABLE_COROUTINE:  # made by types.coroutine: it can be awaited
-        return False
-    return inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function)
-
-
-def _name_of(function: object) -> str:
-    return getattr(function, "__name__", None) or repr(function)

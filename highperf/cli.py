@@ -104,7 +104,7 @@ def _serve(print_config: bool, check_config: bool, **values: str | bool | None) 
     if print_config:
         _print_config(settings)
     if check_config:
-        app.build()
+        app.build(settings)
         click.echo("OK")
     if print_config or check_config:
         return 0

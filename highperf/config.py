@@ -15,9 +15,11 @@ from typing import Any, Final
 
 from highperf.errors import ConfigError
 from highperf.values import (
+    FIELD_NAME,
     KIB,
     MIB,
     TIB,
+    TOKENS_MOST,
     Kind,
     boolean,
     choice,
@@ -25,13 +27,19 @@ from highperf.values import (
     directory,
     duration,
     matching,
+    most_tokens,
     number,
     quote,
+    rate,
+    show_decimal,
     show_size,
     size,
+    switchable,
 )
 
 PREFIX: Final = "HIGHPERF_"
+FAILURES_MOST: Final = 10_000  # of a circuit breaker, in a row
+REQUESTS_MOST: Final = 1_000_000
 BUILD_VARIABLES: Final = frozenset({"HIGHPERF_BUILD"})  # for setup.py; a developer's shell may hold it
 
 
@@ -89,6 +97,7 @@ _APPLICATION: Final = "Application"
 _ADDRESS: Final = "Address"
 _TIMEOUTS: Final = "Timeouts"
 _LIMITS: Final = "Limits"
+_GUARDS: Final = "Guards"
 _OUTPUT: Final = "Output"
 _REFERENCE: Final = "Reference API (served when no APP is given)"
 
@@ -98,6 +107,7 @@ _HOST: Final = matching(r"[^\s\0/]+", "a host name or an IP address such as 127.
 _PORT: Final = number("a port number", least=0, most=65535)
 _TIMEOUT: Final = duration(off=True)
 _LEVEL: Final = choice("LEVEL", "critical", "error", "warning", "info", "debug")
+_HEADER: Final = switchable(matching(FIELD_NAME, "a field's name", "NAME"))
 _DATABASE: Final = matching(r"sqlite:///[^\0]+", "a URL such as sqlite:///./highperf.db", "URL")
 
 
@@ -160,6 +170,52 @@ class Settings:
         variable="LIMIT_REQUEST_FIELD_SIZE",
     )
 
+    rate_limit_rps: float = _setting(
+        "0",
+        rate(),
+        _GUARDS,
+        "Requests per second over all workers; above them 429. 0: any number. The reference API has 1000.",
+        variable="RATE_LIMIT_RPS",
+    )
+    rate_limit_capacity: int = _setting(
+        "0",
+        number("a whole number", least=0, most=TOKENS_MOST),
+        _GUARDS,
+        "Requests that may come at once. 0: as many as come in one second. The reference API has 1000.",
+        variable="RATE_LIMIT_CAPACITY",
+    )
+    cb_failure_threshold: int = _setting(
+        "20",
+        number("a whole number", least=0, most=FAILURES_MOST),
+        _GUARDS,
+        "Failures in a row that open a circuit breaker; given here, every route has one. 0: none has.",
+        variable="CB_FAILURE_THRESHOLD",
+    )
+    cb_open_duration_ns: int = _setting(
+        "2s",
+        duration(off=False),
+        _GUARDS,
+        "An open circuit breaker refuses with 503 for this time, and longer while its probes fail.",
+        variable="CB_OPEN_DURATION",
+    )
+    request_timeout_ns: int = _setting(
+        "0",
+        _TIMEOUT,
+        _GUARDS,
+        "Deadline of routes that have none of their own; then 504. The reference API has 100ms.",
+        variable="REQUEST_TIMEOUT",
+    )
+    request_timeout_header: str = _setting(
+        "Request-Timeout", _HEADER, _GUARDS, "Field by which a client may shorten its deadline; off: none."
+    )
+    limit_concurrency: int = _setting(
+        "512",
+        number("a whole number", least=0, most=REQUESTS_MOST),
+        _GUARDS,
+        "Requests that may run at once in one worker; above it 503. 0: any number.",
+        variable="LIMIT_CONCURRENCY",
+    )
+
     server_header: bool = _setting("true", _SWITCH, _OUTPUT, "Send the Server header.")
     log_level: str = _setting("info", _LEVEL, _OUTPUT, "Least severe event to log.")
 
@@ -179,6 +235,13 @@ class Settings:
     def limit_request_head(self) -> int:
         """Longest head in all: 64 KiB, or more where one line and one field together may be longer."""
         return max(64 * KIB, self.limit_request_line + self.limit_request_field_size)
+
+    @property
+    def rate_limit_burst(self) -> int:
+        """Requests that the rate limit lets come at once: its capacity, or else what one second brings; 0: off."""
+        if not self.rate_limit_rps:
+            return 0
+        return self.rate_limit_capacity or max(1, int(self.rate_limit_rps))
 
 
 def _option(attribute: str, entry: Mapping[str, Any]) -> Option:
@@ -241,7 +304,9 @@ def resolve(layers: Layers) -> Settings:
             values[option.attribute] = _parse(option, text, source)
             sources[option.name] = source
             break
-    return Settings(**values, sources=sources)
+    settings = Settings(**values, sources=sources)
+    _check_capacity(settings)
+    return settings
 
 
 def describe(settings: Settings) -> list[tuple[str, str, str]]:
@@ -252,6 +317,7 @@ def describe(settings: Settings) -> list[tuple[str, str, str]]:
             value = option.kind.show(getattr(settings, option.attribute))
             rows.append((option.name, value, settings.sources.get(option.name, "default")))
     rows.append(("limit_request_head", show_size(settings.limit_request_head), "derived"))
+    rows.append(("rate_limit_burst", str(settings.rate_limit_burst), "derived"))
     return rows
 
 
@@ -274,6 +340,14 @@ def _parse(option: Option, text: str, source: str) -> Any:
         return option.kind.parse(text)
     except ValueError:
         raise ConfigError(f"Invalid value {quote(text)} for {source}: expected {option.kind.expected}.") from None
+
+
+def _check_capacity(settings: Settings) -> None:
+    given, most = settings.rate_limit_capacity, most_tokens(settings.rate_limit_rps)
+    if settings.rate_limit_rps and given > most:
+        source, per_second = settings.sources["rate_limit_capacity"], show_decimal(settings.rate_limit_rps)
+        reason = f"expected at most {most}, which come back within 90 days at {per_second} a second"
+        raise ConfigError(f"Invalid value {quote(str(given))} for {source}: {reason}.")
 
 
 def _flag_source(option: Option, text: str) -> str:

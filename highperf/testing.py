@@ -197,7 +197,7 @@ class TestClient:
             loop = uvloop.new_event_loop()
             try:
                 settings = resolve(Layers(app=self.app.defaults))
-                worker = Worker(self.app.build(), settings, loop, app=self.app, fallback=self.app.fallback)
+                worker = Worker(self.app.build(settings), settings, loop, app=self.app, fallback=self.app.fallback)
                 loop.run_until_complete(self.app.startup())
             except BaseException:
                 _close(loop)

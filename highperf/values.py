@@ -19,6 +19,14 @@ MS: Final = 1_000_000
 SECOND: Final = 1000 * MS
 HOUR: Final = 3600 * SECOND
 
+# Well within what a token bucket can keep: tokens per second, tokens, and the time to fill it.
+RATE_LEAST: Final = 0.0001
+RATE_MOST: Final = 1e9
+TOKENS_MOST: Final = 1_000_000_000
+REFILL_MOST_S: Final = 90 * 86_400
+
+FIELD_NAME: Final = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"  # a token, RFC 9110 section 5.6.2
+
 _DIGITS_MAX: Final = 18
 _NANOSECONDS: Final = {"h": HOUR, "m": 60 * SECOND, "s": SECOND, "ms": MS, "us": 1000, "µs": 1000, "ns": 1}
 _SHOWN_UNITS: Final = ("h", "m", "s", "ms", "us", "ns")
@@ -26,6 +34,7 @@ _DURATION_PART: Final = re.compile(r"([0-9]+)(?:\.([0-9]+))?(ns|us|µs|ms|s|m|h)
 _DURATION: Final = re.compile(rf"(?:{_DURATION_PART.pattern})+")
 _SIZE: Final = re.compile(r"([0-9]+)([kKmM]?)")
 _NUMBER: Final = re.compile(r"[0-9]+")
+_DECIMAL: Final = re.compile(r"[0-9]+(?:\.[0-9]+)?")
 _BOOLEANS: Final = {
     **dict.fromkeys(("true", "yes", "on", "1"), True),
     **dict.fromkeys(("false", "no", "off", "0"), False),
@@ -70,6 +79,16 @@ def show_size(octets: int) -> str:
     return str(octets)
 
 
+def show_decimal(number: float) -> str:
+    """The shortest text for a number from 0.0001 up, without the point where it is whole."""
+    return repr(number).removesuffix(".0")
+
+
+def most_tokens(per_second: float) -> int:
+    """The largest capacity that a token bucket of this rate may have."""
+    return min(TOKENS_MOST, int(per_second * REFILL_MOST_S))
+
+
 @dataclass(frozen=True, slots=True)
 class Kind:
     """What a value may be: how its text is read and shown, and what is said about a wrong one."""
@@ -109,6 +128,21 @@ def number(noun: str = "a number", *, least: int = 1, most: int) -> Kind:
     return Kind(parse, f"{noun} from {least} to {most}", "NUMBER")
 
 
+def rate() -> Kind:
+    """Tokens per second, or 0."""
+
+    def parse(text: str) -> float:
+        if not _DECIMAL.fullmatch(text) or len(text) > _DIGITS_MAX:
+            raise ValueError(text)
+        value = float(text)
+        if value and not RATE_LEAST <= value <= RATE_MOST:
+            raise ValueError(text)
+        return value
+
+    expected = f"a number from {RATE_LEAST} to {RATE_MOST:.0f} such as 1000 or 0.5, or 0 to turn it off"
+    return Kind(parse, expected, "NUMBER", show_decimal)
+
+
 def boolean() -> Kind:
     def parse(text: str) -> bool:
         if text.lower() not in _BOOLEANS:
@@ -136,6 +170,15 @@ def matching(pattern: str, expected: str, metavar: str) -> Kind:
         return text
 
     return Kind(parse, expected, metavar)
+
+
+def switchable(kind: Kind) -> Kind:
+    """The same kind of text, or "off" (or nothing), which reads as ""."""
+
+    def parse(text: str) -> Any:
+        return "" if text.lower() in ("", "off") else kind.parse(text)
+
+    return Kind(parse, f"{kind.expected}, or off", kind.metavar, lambda value: kind.show(value) or "off")
 
 
 def directory() -> Kind:

@@ -89,8 +89,8 @@ class Served:
         self.noisy = noisy  # what the loop's exception handler is told does not matter
         self.noise: list[dict[str, Any]] = []
         self.loop.set_exception_handler(lambda _, context: self.noise.append(context))
-        router, settings = app.build(), resolve(Layers(app=app.defaults))
-        self.worker = Worker(router, settings, self.loop, app=app, fallback=app.fallback)
+        settings = resolve(Layers(app=app.defaults))
+        self.worker = Worker(app.build(settings), settings, self.loop, app=app, fallback=app.fallback)
         self.loop.run_until_complete(app.startup())
         self.worker.ready = True
 

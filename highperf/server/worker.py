@@ -50,8 +50,11 @@ class Application(Protocol):
     def fallback(self) -> Any:
         """Once built: the route for requests that no other takes, or None."""
 
-    def build(self) -> Router:
-        """The routes, which are fixed from now on. ConfigError or RouteConflict says what is wrong with them."""
+    def build(self, settings: Settings) -> Router:
+        """A new router of Routes for these settings; the routes are fixed from now on.
+
+        ConfigError or RouteConflict says what is wrong with them.
+        """
 
     async def startup(self) -> None:
         """Runs once before the first request; an exception ends the start."""
@@ -67,7 +70,7 @@ def run(app: Application, settings: Settings) -> int:
     where signals arrive.
     """
     _raise_file_limit()
-    router = app.build()
+    router = app.build(settings)
     listeners = bind(settings.host, settings.port)
     loop = uvloop.new_event_loop()
     worker = Worker(router, settings, loop, app=app, fallback=app.fallback)

@@ -224,7 +224,9 @@ class Wire:
     def worker(self) -> Worker:
         if self._worker is None:
             settings = resolve(Layers(app=self.settings))
-            self._worker = Worker(self.app.build(), settings, self.loop, app=self.app, fallback=self.app.fallback)
+            self._worker = Worker(
+                self.app.build(settings), settings, self.loop, app=self.app, fallback=self.app.fallback
+            )
             self._worker.ready = True
             self._worker.advance(0)
         return self._worker

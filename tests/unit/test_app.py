@@ -244,25 +244,6 @@ def test_generator_is_no_handler() -> None:
 # ---- policies -------------------------------------------------------------------------------------
 
 
-def test_unknown_policy_is_refused_and_the_nearest_is_named() -> None:
-    with pytest.raises(TypeError, match=r"/x: unknown policy 'limit_bdy'.*Did you mean limit_body\?"):
-        App().get("/x", limit_bdy="1k")  # type: ignore[call-arg]
-    with pytest.raises(TypeError, match="There are limit_body, blocking"):
-        App().get("/x", cached=True)  # type: ignore[call-arg]
-
-
-@pytest.mark.parametrize("value", ["x", "-1", -1, 1.5, "1g", True, "", [1]])
-def test_malformed_limit_is_refused(value: Any) -> None:
-    with pytest.raises(ValueError, match=r"/x: limit_body=.* expected a size such as 512, 16k or 2m"):
-        App().get("/x", limit_body=value)
-
-
-@pytest.mark.parametrize("value", ["yes", 1, None])
-def test_blocking_is_true_or_false(value: Any) -> None:
-    with pytest.raises(ValueError, match=r"/x: blocking=.* expected True or False"):
-        App().get("/x", blocking=value)
-
-
 @pytest.mark.parametrize(("limit", "octets"), [("1k", 1024), (3, 3), (0, 0)])
 def test_limit_body(limit: Any, octets: int) -> None:
     app = App(limit_request_body=4)

@@ -70,6 +70,7 @@ def test_help_lists_the_flags_by_group() -> None:
         "Address",
         "Timeouts",
         "Limits",
+        "Guards",
         "Output",
         "Reference API (served when no APP is given)",
         "Instead of serving",

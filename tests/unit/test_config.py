@@ -31,6 +31,13 @@ CONTRACT = [
     ("limit_request_line", "LIMIT_REQUEST_LINE", 8 * 1024),
     ("limit_request_fields", "LIMIT_REQUEST_FIELDS", 100),
     ("limit_request_field_size", "LIMIT_REQUEST_FIELD_SIZE", 16 * 1024),
+    ("rate_limit_rps", "RATE_LIMIT_RPS", 0.0),
+    ("rate_limit_capacity", "RATE_LIMIT_CAPACITY", 0),
+    ("cb_failure_threshold", "CB_FAILURE_THRESHOLD", 20),
+    ("cb_open_duration_ns", "CB_OPEN_DURATION", 2 * SECOND),
+    ("request_timeout_ns", "REQUEST_TIMEOUT", 0),
+    ("request_timeout_header", "HIGHPERF_REQUEST_TIMEOUT_HEADER", "Request-Timeout"),
+    ("limit_concurrency", "LIMIT_CONCURRENCY", 512),
     ("database_url", "DATABASE_URL", "sqlite:///./highperf.db"),
     ("app", "HIGHPERF_APP", ""),
     ("factory", "HIGHPERF_FACTORY", False),
@@ -97,6 +104,18 @@ def test_a_port_in_the_environment_leaves_the_host_alone() -> None:
         ({"limit_request_body": 4096}, "limit_request_body", 4096),
         ({"limit_request_body": "4k"}, "limit_request_body", 4096),
         ({"server_header": False}, "server_header", False),
+        ({"rate_limit_rps": 1000}, "rate_limit_rps", 1000.0),
+        ({"rate_limit_rps": 0.5}, "rate_limit_rps", 0.5),
+        ({"rate_limit_rps": "1000000000"}, "rate_limit_rps", 1e9),
+        ({"rate_limit_capacity": 1}, "rate_limit_capacity", 1),
+        ({"cb_failure_threshold": 0}, "cb_failure_threshold", 0),
+        ({"cb_open_duration": "500ms"}, "cb_open_duration_ns", SECOND // 2),
+        ({"request_timeout": "80ms"}, "request_timeout_ns", 80_000_000),
+        ({"request_timeout": 0}, "request_timeout_ns", 0),
+        ({"request_timeout_header": "X-Budget"}, "request_timeout_header", "X-Budget"),
+        ({"request_timeout_header": "off"}, "request_timeout_header", ""),
+        ({"request_timeout_header": ""}, "request_timeout_header", ""),
+        ({"limit_concurrency": 0}, "limit_concurrency", 0),
     ],
 )
 def test_app_takes_text_and_plain_values(given: dict[str, object], attribute: str, value: object) -> None:
@@ -160,6 +179,45 @@ def test_app_takes_text_and_plain_values(given: dict[str, object], attribute: st
             Layers(environ={"PORT": "1\n2"}),
             'Invalid value "1\\n2" for environment variable PORT: expected a port number from 0 to 65535.',
         ),
+        *(
+            (
+                Layers(environ={"RATE_LIMIT_RPS": text}),
+                f'Invalid value "{text}" for environment variable RATE_LIMIT_RPS: expected a number from 0.0001 to '
+                "1000000000 such as 1000 or 0.5, or 0 to turn it off.",
+            )
+            for text in ("-1", "nan", "inf", "1e3", "2000000000", "0.00001", "100/s", "1.", ".5")
+        ),
+        (
+            Layers(app={"rate_limit_capacity": -1}),
+            'Invalid value "-1" for App(rate_limit_capacity=...): expected a whole number from 0 to 1000000000.',
+        ),
+        (
+            Layers(app={"rate_limit_capacity": 1.5}),
+            'Invalid value "1.5" for App(rate_limit_capacity=...): expected a whole number from 0 to 1000000000.',
+        ),
+        (
+            Layers(app={"rate_limit_rps": 0.5}, environ={"RATE_LIMIT_CAPACITY": "3888001"}),
+            'Invalid value "3888001" for environment variable RATE_LIMIT_CAPACITY: expected at most 3888000, '
+            "which come back within 90 days at 0.5 a second.",
+        ),
+        (
+            Layers(flags={"cb_failure_threshold": "many"}),
+            'Invalid value "many" for flag --cb-failure-threshold: expected a whole number from 0 to 10000.',
+        ),
+        (
+            Layers(environ={"CB_OPEN_DURATION": "0"}),
+            'Invalid value "0" for environment variable CB_OPEN_DURATION: expected a duration from 1ms to 24h '
+            "such as 80ms, 2s or 1m30s.",
+        ),
+        (
+            Layers(flags={"request_timeout_header": "Request Timeout"}),
+            'Invalid value "Request Timeout" for flag --request-timeout-header: expected a field\'s name, or off.',
+        ),
+        (
+            Layers(environ={"LIMIT_CONCURRENCY": "-1"}),
+            'Invalid value "-1" for environment variable LIMIT_CONCURRENCY: expected a whole number from 0 to 1000000.',
+        ),
+        (Layers(app={"rate_limit_rsp": 1}), "App(rate_limit_rsp=...) is not a setting. Did you mean rate_limit_rps?"),
         (Layers(app={"prot": 1}), "App(prot=...) is not a setting. Did you mean port?"),
         (Layers(app={"database_url": "sqlite:///x"}), "App(database_url=...) is not a setting."),
         (
@@ -192,6 +250,22 @@ def test_a_head_may_hold_one_full_line_and_one_full_field(environ: dict[str, str
     assert resolve(Layers(environ=environ)).limit_request_head == octets
 
 
+@pytest.mark.parametrize(
+    ("given", "tokens"),
+    [
+        ({}, 0),
+        ({"rate_limit_capacity": 5}, 0),
+        ({"rate_limit_rps": 1000}, 1000),
+        ({"rate_limit_rps": 1000, "rate_limit_capacity": 0}, 1000),
+        ({"rate_limit_rps": 1000, "rate_limit_capacity": 5}, 5),
+        ({"rate_limit_rps": 5.5}, 5),
+        ({"rate_limit_rps": 0.5}, 1),
+    ],
+)
+def test_without_a_capacity_as_many_may_come_at_once_as_come_in_a_second(given: dict[str, object], tokens: int) -> None:
+    assert resolve(Layers(app=given)).rate_limit_burst == tokens
+
+
 def test_settings_cannot_be_changed() -> None:
     settings: Any = Settings()
     with pytest.raises(dataclasses.FrozenInstanceError):
@@ -200,7 +274,11 @@ def test_settings_cannot_be_changed() -> None:
 
 def test_every_setting_in_force_is_described_with_its_source() -> None:
     rows = describe(resolve(Layers(flags={"server_header": "false"}, environ={"READ_TIMEOUT": "1m30s"})))
-    assert [name for name, _, _ in rows] == [*(option.name for option in OPTIONS), "limit_request_head"]
+    assert [name for name, _, _ in rows] == [
+        *(option.name for option in OPTIONS),
+        "limit_request_head",
+        "rate_limit_burst",
+    ]
     assert ("read_timeout", "1m30s", "environment variable READ_TIMEOUT") in rows
     assert ("server_header", "false", "flag --no-server-header") in rows
     assert ("limit_request_body", "16m", "default") in rows

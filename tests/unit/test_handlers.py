@@ -633,24 +633,26 @@ def test_handler_may_go_on_though_its_client_has_left(served: Any, caplog: pytes
     assert not caplog.records
 
 
-def test_thread_of_a_blocking_handler_goes_on_when_its_client_has_left(served: Any) -> None:
-    gate, done = threading.Event(), threading.Event()
+def test_request_of_a_blocking_handler_lasts_as_long_as_its_thread(served: Any) -> None:
+    begun, gate, done = threading.Event(), threading.Event(), threading.Event()
     app = App(health=False)
 
     @app.get("/", blocking=True)
     def handler(request: Request) -> None:
+        begun.set()
         assert gate.wait(PATIENCE_S)
         done.set()
 
     one = served(app)
     peer = one.connect()
     peer.send(GET)
-    one.until(lambda: one.worker.in_flight)
+    one.until(begun.is_set)
     peer.leave()
-    one.until(lambda: not one.worker.in_flight)
-    assert not done.is_set()
+    one.until(lambda: not one.worker.connections)
+    assert (one.worker.in_flight, one.worker.cancelled) == (1, 1)
     gate.set()
-    assert done.wait(PATIENCE_S)
+    one.until(lambda: not one.worker.in_flight)
+    assert done.is_set()
 
 
 def test_failure_after_the_client_has_left_is_logged(served: Any, caplog: pytest.LogCaptureFixture) -> None:
