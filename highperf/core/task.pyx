@@ -16,8 +16,8 @@
 
 from cpython.object cimport PyObject
 
+import asyncio                          # before _asyncio, which in Python 3.11 else is made twice: no task is known then
 import _asyncio
-import asyncio
 import inspect
 import itertools
 import reprlib
