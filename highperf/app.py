@@ -3,7 +3,7 @@
 Owns the collecting of routes, middleware and lifespan, and the making of a router of compiled
 Routes: what a route's policies leave open is filled in from the settings there. Must not know
 connections, processes or files of settings: a server asks for ``defaults``, ``build``, ``fallback``,
-``startup`` and ``shutdown`` and does the rest.
+``breakers``, ``startup`` and ``shutdown`` and does the rest.
 """
 
 import functools
@@ -14,11 +14,13 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from http import HTTPMethod
 from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn, TypeVar, Unpack
 
+from highperf.breakers import Breakers
 from highperf.callables import is_async, is_generator, name_of, takes
 from highperf.config import Layers, Settings, resolve
 from highperf.core.cycle import Route, problem_for, to_response, unmatched
 from highperf.core.request import Request
 from highperf.errors import HTTPError
+from highperf.guards.breaker import CircuitBreaker
 from highperf.policies import Policy, RoutePolicy, read_policy
 from highperf.threads import call_in_thread
 from highperf.wire.response import Response
@@ -48,23 +50,33 @@ class App:
         lifespan: called with the app, gives an async context manager that is entered before the
             first request and left after the last one; or an async generator function of one yield.
         health: serve ``/healthz`` and ``/readyz`` where the app has no route of its own there.
+        breaker: the policy ``breaker`` of routes that declare none; see :class:`Policy`.
         settings: defaults for this app's server by the names of ``--print-config``, as text or
             plain values: ``App(read_timeout="5s", limit_request_body="1m")``. Flags and the
             environment win over them.
 
     Raises:
-        ConfigError: a setting is unknown or its value is not understood.
+        ConfigError: a setting is unknown, or its value or `breaker` is not understood.
 
     Attributes:
         state: a place for what handlers share; they find it as ``request.app.state``.
     """
 
-    def __init__(self, *, lifespan: Lifespan | None = None, health: bool = True, **settings: object) -> None:
+    def __init__(
+        self,
+        *,
+        lifespan: Lifespan | None = None,
+        health: bool = True,
+        breaker: str | bool | CircuitBreaker | None = None,
+        **settings: object,
+    ) -> None:
         resolve(Layers(app=settings))
         self.defaults: dict[str, object] = settings
         self.state = types.SimpleNamespace()
         self.fallback: Route | None = None
         self._health = health
+        self._breakers = Breakers()
+        self._breaker = self._read_policy({"breaker": breaker}, "App").breaker
         self._lifespan = _checked_lifespan(lifespan)
         self._declared = Router()  # leads to (handler, policy); finds faults where they are declared
         self._middleware: list[Middleware] = []
@@ -98,7 +110,7 @@ class App:
         """
         names = [methods] if isinstance(methods, str) else list(methods)
         place = f"{' '.join(map(str, names))} {path}"
-        read = read_policy(policy, place)
+        read = self._read_policy(policy, f"route {place}")
         _check_methods(names, place)
 
         def register(handler: HandlerT) -> HandlerT:
@@ -161,6 +173,55 @@ class App:
         self._middleware.append(function)
         return function
 
+    def breaker(
+        self,
+        name: str,
+        *,
+        failures: int | None = None,
+        open_for: str | None = None,
+        longest_open: str | None = None,
+        lease: str | None = None,
+        volume: int | None = None,
+        ratio: float | None = None,
+    ) -> CircuitBreaker:
+        """The circuit breaker of this name, shared by the routes that name it, by blocks, and by all workers.
+
+            database = app.breaker("db")
+
+            @app.get("/orders/:id")
+            async def get_order(request):
+                async with database:
+                    ...
+
+        A handler may ask for it as well, once it was made where the app is declared.
+
+        Args:
+            name: 1 to 64 printable ASCII characters.
+            failures: calls in a row that open it; default: the server's ``cb_failure_threshold``, or 20 where
+                that is 0, by which routes have no breaker.
+            open_for: how long it stays open at first, as ``"2s"``; default: the server's ``cb_open_duration``.
+            longest_open: how long it stays open at most while its probes fail; default: 30 s.
+            lease: how long a probe may take; default: twice the longest deadline of its routes, at least 1 s.
+            volume: calls within ten seconds below which the ratio does not count; default: 20, or `failures`
+                where that is more.
+            ratio: the failed share of calls within ten seconds that opens it; default: 0.5.
+
+        Raises:
+            ConfigError: an option is not understood, or was given another value before.
+            RuntimeError: there is none of this name, and the app is serving already.
+        """
+        if name not in self._breakers:
+            self._refuse_when_serving(f"breaker {name!r}")
+        given = {
+            "failures": failures,
+            "open_for": open_for,
+            "longest_open": longest_open,
+            "lease": lease,
+            "volume": volume,
+            "ratio": ratio,
+        }
+        return self._breakers.ask(name, {option: value for option, value in given.items() if value is not None})
+
     def on_startup(self, function: HookT) -> HookT:
         """Decorator: called without arguments before the first request; ``def`` or ``async def``."""
         self._refuse_when_serving("on_startup function")
@@ -189,6 +250,7 @@ class App:
         routes = self._declared.routes()
         for method, pattern, (handler, policy) in routes:
             router.add(method, pattern, self._make_route(method, pattern, handler, policy, settings))
+        self._configure_breakers(router, settings)
         if self._health:
             own = {pattern for _, pattern, _ in routes}
             for pattern, answers in _HEALTH.items():
@@ -198,6 +260,11 @@ class App:
         if self._middleware:
             self.fallback = Route("*", self._wrap(unmatched), deadline_ns=settings.request_timeout_ns)
         return router
+
+    @property
+    def breakers(self) -> tuple[CircuitBreaker, ...]:
+        """Every circuit breaker that there is, for a server to share among its workers once it has built."""
+        return tuple(self._breakers)
 
     async def startup(self) -> None:
         """Enters the lifespan and runs the start-up functions; leaves the lifespan again if one of them fails."""
@@ -252,16 +319,44 @@ class App:
     def _make_route(
         self, method: str, pattern: str, handler: Handler, policy: RoutePolicy, settings: Settings
     ) -> Route:
+        name = f"{method} {pattern}"
         return Route(
             pattern,
             self._wrap(functools.partial(call_in_thread, handler) if policy.blocking else handler),
-            name=f"{method} {pattern}",
+            name=name,
             limit_body=policy.limit_body,
             deadline_ns=settings.request_timeout_ns if policy.deadline is None else policy.deadline,
             limits=policy.rate_limit,
+            breaker=self._breaker_of(name, policy, settings),
             limit_concurrency=policy.limit_concurrency,
             critical=policy.critical,
         )
+
+    def _read_policy(self, policy: Policy, place: str) -> RoutePolicy:
+        read = read_policy(policy, place)
+        if isinstance(read.breaker, CircuitBreaker):
+            self._breakers.adopt(read.breaker)
+        elif isinstance(read.breaker, str):
+            self._breakers.get(read.breaker)
+        return read
+
+    def _breaker_of(self, route: str, policy: RoutePolicy, settings: Settings) -> CircuitBreaker | None:
+        asked = self._breaker if policy.breaker is None else policy.breaker
+        if asked is None:
+            asked = "cb_failure_threshold" in settings.sources  # not where that has its default
+        if asked is False or settings.cb_failure_threshold == 0:
+            return None
+        if isinstance(asked, CircuitBreaker):
+            return asked
+        return self._breakers.get(route if asked is True else asked)
+
+    def _configure_breakers(self, router: Router, settings: Settings) -> None:
+        deadlines_ns: dict[str, int] = {}
+        for _, _, route in router.routes():
+            if route.breaker is not None:
+                name = route.breaker.name
+                deadlines_ns[name] = max(deadlines_ns.get(name, 0), route.deadline_ns)
+        self._breakers.configure(settings.cb_failure_threshold, settings.cb_open_duration_ns, deadlines_ns)
 
     def _wrap(self, handler: Handler) -> Handler:
         if not self._middleware:

@@ -13,6 +13,7 @@ from typing import Any, Final, Literal, TypedDict
 
 from highperf.callables import is_async, takes
 from highperf.errors import ConfigError
+from highperf.guards.breaker import CircuitBreaker
 from highperf.values import (
     FIELD_NAME,
     KIB,
@@ -51,6 +52,10 @@ class Policy(TypedDict, total=False):
         rate_limit: a rate such as ``"100/s"``, a :class:`RateLimit`, or a list of them, which all must
             admit a request; 429 where one does not. None, False or ``"0"``: none, which is the default.
             The limit of the whole server, ``rate_limit_rps``, holds besides.
+        breaker: the name of a circuit breaker, which routes and ``app.breaker(name)`` share; or one that was
+            made elsewhere; True: one of the route's own; False: none. Answers of 500 to 599 besides 501,
+            exceptions and missed deadlines are failures; while it is open, the client gets 503. Default: the
+            app's ``breaker``, and else one of its own where ``cb_failure_threshold`` is given.
         limit_body: largest content, in octets or as ``"64k"``; 413 above it. Default: the server's
             ``limit_request_body``.
         limit_concurrency: requests of this route that may run at once in one worker; 503 above it.
@@ -63,6 +68,7 @@ class Policy(TypedDict, total=False):
 
     deadline: str | int | None
     rate_limit: "str | RateLimit | Sequence[str | RateLimit] | Literal[False, 0] | None"
+    breaker: str | bool | CircuitBreaker | None
     limit_body: int | str | None
     limit_concurrency: int | None
     critical: bool
@@ -125,10 +131,10 @@ class RateLimit:
         count, per_second = _read_rate(rate)
         most = most_tokens(per_second)
         tokens = max(1, min(int(count), most)) if capacity is None else capacity
-        if not _is_whole(tokens, 1, most):
+        if not is_whole(tokens, 1, most):
             bound = "" if most == TOKENS_MOST else ", which come back within 90 days"
             raise _wrong("capacity", capacity, f"a whole number from 1 to {most}{bound}")
-        if not _is_whole(cost, 1, tokens):
+        if not is_whole(cost, 1, tokens):
             raise _wrong("cost", cost, f"a whole number from 1 to {tokens}, the capacity")
         if name != "" and not is_name(name):
             raise _wrong("name", name, NAMES)
@@ -184,6 +190,7 @@ class RoutePolicy:
 
     deadline: int | None = None  # nanoseconds; 0: none; None: the server's
     rate_limit: tuple[RateLimit, ...] = ()
+    breaker: str | bool | CircuitBreaker | None = None  # None: what the app or the server says
     limit_body: int = -1  # octets; -1: the server's
     limit_concurrency: int = 0  # 0: none
     critical: bool = False
@@ -191,7 +198,9 @@ class RoutePolicy:
 
 
 @dataclass(frozen=True, slots=True)
-class _Kind:
+class Kind:
+    """What a value in a declaration may be."""
+
     read: Callable[[Any], Any]  # raises ValueError for what it does not take
     expected: str  # ends the sentence "expected ..."
 
@@ -216,6 +225,14 @@ def _rate_limit(value: object) -> tuple[RateLimit, ...]:
     return (value if isinstance(value, RateLimit) else RateLimit(value),)  # type: ignore[arg-type]
 
 
+def _breaker(value: object) -> str | bool | CircuitBreaker | None:
+    if value is None or isinstance(value, bool) or (isinstance(value, CircuitBreaker) and value.name):
+        return value
+    if isinstance(value, str) and is_name(value):
+        return value
+    raise ValueError(value)
+
+
 def _limit_body(value: object) -> int:
     return -1 if value is None else _octets(value)
 
@@ -223,7 +240,7 @@ def _limit_body(value: object) -> int:
 def _limit_concurrency(value: object) -> int:
     if value is None:
         return 0
-    if isinstance(value, int) and _is_whole(value, 0, ROUTE_REQUESTS_MOST):
+    if isinstance(value, int) and is_whole(value, 0, ROUTE_REQUESTS_MOST):
         return value
     raise ValueError(value)
 
@@ -235,7 +252,7 @@ def _boolean(value: object) -> bool:
 
 
 def _octets(value: object) -> int:
-    if isinstance(value, int) and _is_whole(value, 0, math.inf):
+    if isinstance(value, int) and is_whole(value, 0, math.inf):
         return value
     if isinstance(value, str):
         return parse_size(value)
@@ -243,27 +260,33 @@ def _octets(value: object) -> int:
 
 
 _KINDS: Final = {
-    "deadline": _Kind(_deadline, _DEADLINE.expected),
-    "rate_limit": _Kind(_rate_limit, f"a RateLimit or a rate such as {_RATES}, or a list of them"),
-    "limit_body": _Kind(_limit_body, "a size such as 512, 16k or 2m"),
-    "limit_concurrency": _Kind(_limit_concurrency, f"a whole number from 0 to {ROUTE_REQUESTS_MOST}"),
-    "critical": _Kind(_boolean, "True or False"),
-    "blocking": _Kind(_boolean, "True or False"),
+    "deadline": Kind(_deadline, _DEADLINE.expected),
+    "rate_limit": Kind(_rate_limit, f"a RateLimit or a rate such as {_RATES}, or a list of them"),
+    "breaker": Kind(_breaker, "a name, a CircuitBreaker that has one, True or False"),
+    "limit_body": Kind(_limit_body, "a size such as 512, 16k or 2m"),
+    "limit_concurrency": Kind(_limit_concurrency, f"a whole number from 0 to {ROUTE_REQUESTS_MOST}"),
+    "critical": Kind(_boolean, "True or False"),
+    "blocking": Kind(_boolean, "True or False"),
 }
 
 
 def read_policy(given: Mapping[str, object], place: str) -> RoutePolicy:
-    """The policies as a route declares them. ConfigError names the route, the policy and what was expected."""
+    """The policies as `place`, a route, declares them. ConfigError names it, the policy and what was expected."""
+    return RoutePolicy(**read_values(_KINDS, given, place, "policy"))
+
+
+def read_values(kinds: Mapping[str, Kind], given: Mapping[str, object], place: str, noun: str) -> dict[str, Any]:
+    """Each value that is given, read by the kind of its name, which is called a `noun`."""
     values: dict[str, Any] = {}
     for name, value in given.items():
-        if name not in _KINDS:
-            hint = did_you_mean(name, list(_KINDS)) or f" There are {', '.join(_KINDS)}."
-            raise ConfigError(f"route {place}: unknown policy {name!r}.{hint}")
+        if name not in kinds:
+            hint = did_you_mean(name, list(kinds)) or f" There are {', '.join(kinds)}."
+            raise ConfigError(f"{place}: unknown {noun} {name!r}.{hint}")
         try:
-            values[name] = _KINDS[name].read(value)
+            values[name] = kinds[name].read(value)
         except ValueError:
-            raise ConfigError(f"route {place}: {name}={shown(value)}, expected {_KINDS[name].expected}") from None
-    return RoutePolicy(**values)
+            raise ConfigError(f"{place}: {name}={shown(value)}, expected {kinds[name].expected}") from None
+    return values
 
 
 def shown(value: object) -> str:
@@ -277,5 +300,5 @@ def is_name(value: object) -> bool:
     return isinstance(value, str) and _NAME.fullmatch(value) is not None
 
 
-def _is_whole(value: object, least: int, most: float) -> bool:
+def is_whole(value: object, least: int, most: float) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and least <= value <= most

@@ -27,7 +27,7 @@ from highperf.server.loader import user_code_failure
 from highperf.server.logs import logger
 from highperf.server.signals import Signals
 from highperf.server.sockets import bind, listen, take_waiting, url_of
-from highperf.values import SECOND, counted, show_duration, show_size
+from highperf.values import SECOND, counted, show_decimal, show_duration, show_size
 from highperf.wire.router import Router
 
 EXIT_CLEAN: Final = 0
@@ -49,6 +49,10 @@ class Application(Protocol):
     @property
     def fallback(self) -> Any:
         """Once built: the route for requests that no other takes, or None."""
+
+    @property
+    def breakers(self) -> Sequence[Any]:
+        """Once built: every CircuitBreaker that routes or handlers use, to be shared among workers."""
 
     def build(self, settings: Settings) -> Router:
         """A new router of Routes for these settings; the routes are fixed from now on.
@@ -87,17 +91,24 @@ def run(app: Application, settings: Settings) -> int:
             listener.close()
 
 
-def limits_in_force(settings: Settings) -> str:
+def limits_in_force(settings: Settings, router: Router) -> str:
     def shown(timeout_ns: int) -> str:
         return show_duration(timeout_ns) if timeout_ns else "off"
 
     read = shown(settings.read_timeout_ns)
+    rate = breaker = "off"
+    if settings.rate_limit_rps:
+        rate = f"{show_decimal(settings.rate_limit_rps)}/s burst {settings.rate_limit_burst}"
+    if any(route.breaker is not None for _, _, route in router.routes()):
+        breaker = f"{settings.cb_failure_threshold} failures/{show_duration(settings.cb_open_duration_ns)}"
     return (
         f"head {show_size(settings.limit_request_head)}/{read}, "
         f"body {show_size(settings.limit_request_body)}/{read} idle, "
         f"response {shown(settings.write_timeout_ns)} idle, "
         f"keep-alive {shown(settings.idle_timeout_ns)}, "
-        f"shutdown {shown(settings.shutdown_timeout_ns)}"
+        f"shutdown {shown(settings.shutdown_timeout_ns)}, "
+        f"rate {rate}, breaker {breaker}, deadline {shown(settings.request_timeout_ns)}, "
+        f"concurrency {settings.limit_concurrency or 'off'}"
     )
 
 
@@ -180,7 +191,7 @@ class Server:
             server = await self.loop.create_server(self.worker.connection, sock=listener, backlog=self.settings.backlog)
             self._accepting.append((server, listener))
         self.worker.ready = True
-        logger.info("Limits: %s", limits_in_force(self.settings))
+        logger.info("Limits: %s", limits_in_force(self.settings, self.worker.router))
         logger.info("highperf running on %s (Press CTRL+C to quit)", " and ".join(map(url_of, listeners)))
 
     # Stop.

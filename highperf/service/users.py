@@ -53,7 +53,13 @@ def create_app(database_url: str = "sqlite:///./highperf.db") -> App:
     except ValueError as error:
         raise ConfigError(f"DATABASE_URL: {error}") from None
     failures = FailureLog()
-    app = App()
+    app = App(
+        rate_limit_rps=1000,
+        rate_limit_capacity=1000,
+        cb_failure_threshold=20,
+        cb_open_duration="2s",
+        request_timeout="100ms",
+    )
 
     @app.on_startup
     async def open_store() -> None:
@@ -64,7 +70,7 @@ def create_app(database_url: str = "sqlite:///./highperf.db") -> App:
 
     app.on_shutdown(store.close)
 
-    @app.get("/users/:id")
+    @app.get("/users/:id", deadline="80ms")
     def get_user(request: Request) -> User:
         user_id = parse_id(request.params["id"])
         try:
@@ -75,7 +81,7 @@ def create_app(database_url: str = "sqlite:///./highperf.db") -> App:
             raise HTTPError(404, f"there is no user {user_id}")
         return user
 
-    @app.post("/users", limit_body="64k")
+    @app.post("/users", deadline="100ms", limit_body="64k")
     async def create_user(request: Request) -> Response:
         name, email = checked(await request.json(NewUser))
         try:

@@ -38,7 +38,8 @@ def test_an_app_is_served_and_the_log_tells_of_its_start() -> None:
             f"INFO Started server process [{server.pid}]",
             "INFO Waiting for application startup.",
             "INFO Application startup complete.",
-            "INFO Limits: head 64k/2s, body 16m/2s idle, response 2s idle, keep-alive 9s, shutdown 5s",
+            "INFO Limits: head 64k/2s, body 16m/2s idle, response 2s idle, keep-alive 9s, shutdown 5s, "
+            "rate off, breaker off, deadline off, concurrency 512",
             f"INFO highperf running on http://127.0.0.1:{server.port} (Press CTRL+C to quit)",
         ]
 
@@ -53,6 +54,66 @@ def test_the_reference_api_is_served_where_no_app_is_named() -> None:
         head, _, body = fetch(server, REQUEST.replace(b"/ ", b"/healthz ", 1)).partition(b"\r\n\r\n")
         assert head.startswith(b"HTTP/1.1 200 ")
         assert body == b"ok"
+
+
+@pytest.mark.parametrize(
+    ("env", "said"),
+    [
+        ({}, "rate 1000/s burst 1000, breaker 20 failures/2s, deadline 100ms, concurrency 512"),
+        (
+            {"RATE_LIMIT_RPS": "0", "CB_FAILURE_THRESHOLD": "0", "REQUEST_TIMEOUT": "0", "LIMIT_CONCURRENCY": "0"},
+            "rate off, breaker off, deadline off, concurrency off",
+        ),
+        (
+            {"RATE_LIMIT_RPS": "2.5", "RATE_LIMIT_CAPACITY": "0", "CB_OPEN_DURATION": "500ms"},
+            "rate 2.5/s burst 2, breaker 20 failures/500ms, deadline 100ms, concurrency 512",
+        ),
+    ],
+)
+def test_the_limits_of_the_reference_api_are_told(env: dict[str, str], said: str) -> None:
+    with running(env=env) as server:
+        assert server.stderr.count(f"shutdown 5s, {said}\n") == 1
+
+
+def test_a_breaker_of_one_route_is_told() -> None:
+    app = SHOP + '@app.get("/orders", breaker="db")\ndef orders(request): ...\n'
+    with running("shop:app", files={"shop.py": app}) as server:
+        assert "rate off, breaker 20 failures/2s, deadline off" in server.stderr
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "expected"),
+    [
+        ("RATE_LIMIT_RPS", "-5", "a number from 0.0001 to 1000000000 such as 1000 or 0.5, or 0 to turn it off"),
+        ("RATE_LIMIT_RPS", "nan", "a number from 0.0001 to 1000000000 such as 1000 or 0.5, or 0 to turn it off"),
+        ("RATE_LIMIT_CAPACITY", "1e9", "a whole number from 0 to 1000000000"),
+        ("CB_FAILURE_THRESHOLD", "-1", "a whole number from 0 to 10000"),
+        ("CB_OPEN_DURATION", "2", "a duration from 1ms to 24h such as 80ms, 2s or 1m30s"),
+        ("REQUEST_TIMEOUT", "100", "a duration from 1ms to 24h such as 80ms, 2s or 1m30s, or 0 to turn it off"),
+        ("HIGHPERF_REQUEST_TIMEOUT_HEADER", "a b", "a field's name, or off"),
+        ("LIMIT_CONCURRENCY", "many", "a whole number from 0 to 1000000"),
+    ],
+)
+def test_a_wrong_limit_is_one_line_and_exit_2(variable: str, value: str, expected: str) -> None:
+    done = run("--port", "0", env={variable: value})
+    line = f'Error: Invalid value "{value}" for environment variable {variable}: expected {expected}.\n'
+    assert (done.code, done.stdout, done.stderr) == (2, "", line)
+
+
+@pytest.mark.parametrize(
+    ("declaration", "reason"),
+    [
+        ('@app.get("/x", deadline="fast")', "route GET /x: deadline='fast', expected a duration from 1ms to 24h"),
+        ('@app.get("/x", dedline="1s")', "route GET /x: unknown policy 'dedline'. Did you mean deadline?"),
+        ('@app.get("/x", rate_limit="0/s")', "route GET /x: rate_limit='0/s', expected a RateLimit or a rate such as"),
+        ('app.breaker("db", failures=0)', "breaker 'db': failures=0, expected a whole number from 1 to 10000"),
+    ],
+)
+def test_a_wrong_declaration_is_one_line_with_its_place_and_exit_2(declaration: str, reason: str) -> None:
+    done = run("shop:app", files={"shop.py": f"{SHOP}\n{declaration}\ndef last(request): ...\n"})
+    assert (done.code, done.stdout) == (2, "")
+    said = rf'Error: Could not import "shop:app": {re.escape(reason)}.* \(.*shop\.py, line 9\)\n'
+    assert re.fullmatch(said, done.stderr), done.stderr
 
 
 def test_the_app_is_ready_once_the_log_says_that_it_runs() -> None:
