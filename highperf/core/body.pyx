@@ -10,6 +10,7 @@ cimport cython
 from cpython.bytes cimport PyBytes_FromStringAndSize
 from libc.string cimport memmove
 from highperf.core.worker cimport Worker
+from highperf.guards.deadlines cimport Timer
 
 from highperf.errors import HTTPError
 
@@ -70,6 +71,7 @@ cdef class BodyReader:
     cdef int detach_c(self) except -1:
         # The request is over: whatever was not read is not wanted any more.
         self.stream = None
+        self.postponed = NULL
         if self.error is None and (self.data is not None or not self.complete):
             self.error = RuntimeError("the request is over, its body cannot be read any more")
         self.drop_data_c()
@@ -77,6 +79,7 @@ cdef class BodyReader:
 
     cdef int wake_c(self) except -1:
         cdef object waiter = self.waiter
+        self.go_on_c()
         if waiter is not None:
             self.waiter = None
             if not waiter.done():
@@ -87,6 +90,26 @@ cdef class BodyReader:
         if self.data is not None:
             self.worker.pool.release_c(self.data)
             self.data = None
+        return 0
+
+    # ---- the time that its reader waited ------------------------------------------------------
+
+    cdef long long waited_c(self, long long now_ns) noexcept:
+        return self.waited_ns + (now_ns - self.waiting_since_ns if self.waiting_since_ns else 0)
+
+    cdef void postpone_c(self, Timer* timer, long long rest_ns) noexcept:
+        # The timer is to be armed with the rest when the waiting is over.
+        self.postponed = timer
+        self.postponed_ns = rest_ns
+
+    cdef int go_on_c(self) except -1:
+        cdef long long now_ns = self.worker.now_ns
+        if self.waiting_since_ns:
+            self.waited_ns += now_ns - self.waiting_since_ns
+            self.waiting_since_ns = 0
+        if self.postponed != NULL:
+            self.worker.arm_at_c(self.postponed, now_ns + self.postponed_ns)
+            self.postponed = NULL
         return 0
 
     # ---- the reader's side --------------------------------------------------------------------
@@ -112,6 +135,7 @@ cdef class BodyReader:
         if self.waiter is not None and not self.waiter.done():
             raise RuntimeError("the body is already being read by another task")
         self.waiter = self.worker.loop.create_future()
+        self.waiting_since_ns = self.worker.touch_c()
         if self.stream is not None:
             self.held = False
             self.stream.pull_c()
@@ -134,7 +158,11 @@ cdef class BodyReader:
         cdef bytes whole = self.whole_c()
         self.collecting = True
         while whole is None:
-            await self.waiter_c()
+            try:
+                await self.waiter_c()
+            except BaseException:
+                self.go_on_c()                          # its reader does something else now
+                raise
             whole = self.whole_c()
         return whole
 
@@ -149,7 +177,11 @@ cdef class BodyReader:
             return part
         self.streamed = True
         while self.data is None and not self.complete and self.error is None:
-            await self.waiter_c()
+            try:
+                await self.waiter_c()
+            except BaseException:
+                self.go_on_c()
+                raise
         if self.error is not None:
             raise self.error
         part = self.take_c(size)

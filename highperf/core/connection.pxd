@@ -4,6 +4,7 @@ from libc.stdint cimport int64_t
 from highperf.core.body cimport BodyReader
 from highperf.core.cycle cimport RequestCycle, Route
 from highperf.core.outgoing cimport Outgoing
+from highperf.core.stream cimport CLIENT_KEY_SIZE
 from highperf.guards.deadlines cimport Timer
 from highperf.wire.buffers cimport Buffer
 from highperf.wire.chunked cimport ChunkDecoder
@@ -19,6 +20,9 @@ cdef enum BodyKind:
 cdef class HttpProtocol(Outgoing):
     # for the life of the connection
     cdef Timer read_timer       # head, body, idle, linger or half-close: one at a time
+    cdef char address[CLIENT_KEY_SIZE]  # by which rate limits tell the peer from others
+    cdef unsigned char address_size
+    cdef bint address_known     # it was asked for
 
     # input
     cdef Head head              # unfinished, or that of a request that outlived its read; else None

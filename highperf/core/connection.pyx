@@ -17,15 +17,17 @@ cimport cython
 from cpython.ref cimport Py_REFCNT
 from libc.stdint cimport int64_t
 from libc.stdlib cimport calloc, free
-from libc.string cimport memmove
+from libc.string cimport memcpy, memmove
+from highperf.core.address cimport address_key_c
 from highperf.core.body cimport BodyReader
 from highperf.core.cycle cimport (
     ROUTE_HANDLER, Match, RequestCycle, Route, answer_directly_c, choose_route_c, find_endpoint_c, problem_c,
     send_response_c, start_cycle_c,
 )
+from highperf.core.gate cimport Gate
 from highperf.core.outgoing cimport TIMER_WRITE, Outgoing
-from highperf.core.stream cimport LENGTH_UNKNOWN
-from highperf.core.worker cimport Worker
+from highperf.core.stream cimport CLIENT_KEY_SIZE, LENGTH_UNKNOWN
+from highperf.core.worker cimport KEY_FAILED, PASSED, Worker
 from highperf.guards.deadlines cimport TimeoutList, armed_c, disarm_c
 from highperf.wire.buffers cimport Buffer
 from highperf.wire.chunked cimport CHUNK_DATA, CHUNK_DONE, CHUNK_FAILED, ChunkDecoder, chunk_next_c
@@ -185,25 +187,39 @@ cdef class HttpProtocol(Outgoing):
         cdef Match match
         cdef Endpoint endpoint = find_endpoint_c(worker, head, &match)
         cdef Route route = choose_route_c(worker, head, endpoint)
-        cdef RequestCycle cycle
+        cdef Gate gate = worker.unrouted if route is None else route.gate
+        cdef RequestCycle cycle = None
         cdef Py_ssize_t used = 0
+        cdef int verdict = PASSED
         self.busy = True
         self.minor = head.minor
         self.persistent = head.keep_alive and head.method != METHOD_CONNECT
         self.head_only = head.method == METHOD_HEAD
+        if gate is not None:            # None: it passes all guards
+            if gate.calls:
+                cycle = start_cycle_c(worker, self, head, endpoint, &match)
+            verdict = gate.enter_c(self, head, None if cycle is None else cycle.request)
         if head.chunked or head.content_length > 0:
-            self.expect_body_c(head, route)
+            self.expect_body_c(head, route if verdict == PASSED else None)
             if self.busy and size:
                 used = self.feed_body_c(rest, size)
             if not self.busy:           # refused
+                if gate is not None and verdict == PASSED:
+                    gate.withdraw_c()
                 return size
-        if route is None or route.kind != ROUTE_HANDLER:
+        if verdict == KEY_FAILED:
+            cycle.raised_c(gate.take_error_c())
+        elif verdict != PASSED:
+            gate.refuse_c(self, head, verdict)
+        elif route is None or route.kind != ROUTE_HANDLER:
             answer_directly_c(worker, self, head, route, endpoint)
         else:
-            cycle = start_cycle_c(worker, self, head, endpoint, &match, self.body)
+            if cycle is None:
+                cycle = start_cycle_c(worker, self, head, endpoint, &match)
+            cycle.admitted_c(gate, self.body)
             self.cycle = cycle
             cycle.begin_c(route.handler, cycle.request)
-            cycle = None
+        cycle = None
         self.settle_head_c(head)
         return used
 
@@ -482,6 +498,15 @@ cdef class HttpProtocol(Outgoing):
 
     cdef object client_c(self):
         return None if self.transport is None else self.transport.get_extra_info("peername")
+
+    cdef Py_ssize_t client_key_c(self, char* key) except -1:
+        cdef object peer
+        if not self.address_known:
+            peer = self.client_c()
+            self.address_known = True
+            self.address_size = address_key_c(peer[0], self.address) if isinstance(peer, tuple) else 0
+        memcpy(key, self.address, self.address_size)
+        return self.address_size
 
     # ---- the end ------------------------------------------------------------------------------
 

@@ -1,10 +1,12 @@
 # Route: what the router leads to. RequestCycle: one request and its answer.
 
 from highperf.core.body cimport BodyReader
+from highperf.core.gate cimport Gate
 from highperf.core.request cimport Request
 from highperf.core.stream cimport Stream
 from highperf.core.task cimport StepTask
 from highperf.core.worker cimport Worker
+from highperf.guards.deadlines cimport Timer
 from highperf.wire.parser cimport Head
 from highperf.wire.response cimport Response, ResponseHeaders
 from highperf.wire.router cimport Endpoint, PathParams
@@ -26,6 +28,7 @@ cdef class Route:
     cdef readonly object breaker        # CircuitBreaker or None
     cdef readonly long long limit_concurrency   # 0: none
     cdef readonly bint critical
+    cdef Gate gate                      # set by the worker that serves it; None: no guard is asked
     cdef int kind
 
 
@@ -39,11 +42,20 @@ cdef class RequestCycle(StepTask):
     cdef Worker worker
     cdef Stream stream          # None once the answer is complete or the peer is gone
     cdef Request request        # None once the answer is complete
+    cdef Gate gate              # a permit of it is held until the handler has ended
+    cdef Timer timer            # of the deadline; armed while the handler waits
+    cdef long long budget_ns    # from the head to the deadline; NEVER: none
+    cdef long long pass_        # what the breaker gave and is to be told by; -1: nothing, or it was told
+    cdef bint missed            # answered 504, and running still
     cdef bint head_only         # HEAD: an answer's content stays at home
     cdef bint started           # the head of the answer has left
     cdef bint streaming         # the answer's parts are being sent
 
+    cdef int admitted_c(self, Gate gate, BodyReader body) except -1
     cdef int lost_c(self, str reason) except -1
+    cdef int miss_c(self) except -1
+    cdef int look_c(self) except -1
+    cdef int report_c(self, int outcome) except -1
     cdef int respond_c(self, Response response) except -1
     cdef int answer_c(self, int status, bytes content_type, bytes content, ResponseHeaders headers) except -1
     cdef int finish_c(self) except -1
@@ -54,7 +66,7 @@ cdef class RequestCycle(StepTask):
 cdef Endpoint find_endpoint_c(Worker worker, Head head, Match* match)
 cdef Route choose_route_c(Worker worker, Head head, Endpoint endpoint)
 cdef RequestCycle start_cycle_c(
-    Worker worker, Stream stream, Head head, Endpoint endpoint, Match* match, BodyReader body
+    Worker worker, Stream stream, Head head, Endpoint endpoint, Match* match
 )
 cdef int answer_directly_c(Worker worker, Stream stream, Head head, Route route, Endpoint endpoint) except -1
 cdef Response unmatched_c(Head head, Endpoint endpoint)

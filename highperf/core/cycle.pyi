@@ -76,6 +76,15 @@ class Route:
     def critical(self) -> bool:
         """As given."""
 
+def furnish(worker: Any, settings: Any) -> None:
+    """Gives each route of a Worker its guards, in the segment that the worker has."""
+
+def own_name(route: Route, index: int) -> str:
+    """What the route's rate limit of this index is called."""
+
+def server_limits(worker: Any, settings: Any) -> list[Any]:
+    """The Limit that all requests are held to, or none."""
+
 def to_response(value: Any) -> Response:
     """The Response that a handler's return value stands for; TypeError for what may not be returned."""
 
@@ -91,6 +100,9 @@ async def close_source(source: Any) -> None:
 @final
 class RequestCycle(StepTask):
     """One request and its answer; made by the server."""
+
+    def stopped(self) -> bool:
+        """Whether the server cancelled it."""
 
     def stop(self, reason: str) -> bool:
         """Cancels the handler; its client gets 503 with the reason. False: it has ended already."""

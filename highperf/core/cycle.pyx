@@ -8,11 +8,15 @@
 
 cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
-from highperf.core.body cimport BodyReader
+from highperf.core.gate cimport Gate, Limit
+from highperf.core.refusal cimport Refusal
 from highperf.core.request cimport Request
 from highperf.core.stream cimport LENGTH_UNKNOWN, Stream
 from highperf.core.task cimport StepTask
-from highperf.core.worker cimport Worker
+from highperf.core.worker cimport MISSED, REFUSED_DELAY, REFUSED_FULL, REFUSED_LATE, VERDICTS, Worker
+from highperf.guards.breaker cimport OUTCOME_FAILURE, OUTCOME_IGNORED, OUTCOME_SUCCESS
+from highperf.guards.deadlines cimport NEVER, disarm_c
+from highperf.guards.shedder cimport Shedder
 from highperf.wire.parser cimport METHOD_CONNECT, METHOD_GET, METHOD_HEAD, METHOD_OPTIONS, Head
 from highperf.wire.request cimport decode_path_c, has_percent_c
 from highperf.wire.response cimport (
@@ -21,8 +25,10 @@ from highperf.wire.response cimport (
 from highperf.wire.router cimport Endpoint
 
 import asyncio
+import math
+from types import SimpleNamespace
 
-from highperf.errors import HTTPError
+from highperf.errors import DEADLINE_PASSED, BreakerOpen, HTTPError
 
 cdef extern from "Python.h":
     object PyContext_Copy(object context)
@@ -57,6 +63,40 @@ cdef class Route:
 
     def __repr__(self):
         return f"<Route {self.name}>"
+
+
+def furnish(Worker worker not None, settings):
+    # Gives each route of the worker its gate, bound to the segment that all workers share.
+    cdef list limits = server_limits(worker, settings)
+    cdef Route route
+    cdef str field = settings.request_timeout_header.lower()
+    worker.timeout_field = field.encode("ascii") or None
+    worker.refusals = [None] * VERDICTS
+    worker.refusals[REFUSED_LATE] = Refusal(503, "the time that the client gives is over; the handler did not begin")
+    worker.refusals[REFUSED_FULL] = Refusal(503, f"as many requests are running as may ({settings.limit_concurrency})")
+    worker.refusals[REFUSED_DELAY] = Refusal(503, "requests wait too long for this server, which answers what it can")
+    routes = [route for _, _, route in worker.router.routes() if (<Route>route).kind == ROUTE_HANDLER]
+    if worker.fallback is not None:
+        routes.append(worker.fallback)
+    worker.shedder = Shedder(settings.limit_concurrency, reserving=any([route.critical for route in routes]))
+    for route in routes:
+        own = [Limit(limit, own_name(route, index), worker.segment) for index, limit in enumerate(route.limits)]
+        route.gate = Gate(worker, route, limits + own)
+    worker.unrouted = Gate(worker, None, limits) if limits else None
+
+
+def own_name(Route route not None, int index):
+    return route.name if index == 0 else f"{route.name} {index + 1}"
+
+
+def server_limits(Worker worker not None, settings):
+    # The rate limit that all requests are held to, unless it is off.
+    cdef double rate = settings.rate_limit_rps
+    if not rate:
+        return []
+    capacity = settings.rate_limit_capacity or max(1, math.ceil(rate))
+    limit = SimpleNamespace(name="", rate=rate, capacity=capacity, by="", header=b"", key=None, cost=1)
+    return [Limit(limit, "server", worker.segment)]
 
 
 # ---- where a request goes ---------------------------------------------------------------------
@@ -185,7 +225,7 @@ async def close_source(source):
 
 
 cdef RequestCycle start_cycle_c(
-    Worker worker, Stream stream, Head head, Endpoint endpoint, Match* match, BodyReader body
+    Worker worker, Stream stream, Head head, Endpoint endpoint, Match* match
 ):
     cdef Request request = Request.__new__(Request)
     cdef RequestCycle cycle = RequestCycle.__new__(RequestCycle)
@@ -193,7 +233,7 @@ cdef RequestCycle start_cycle_c(
     request.stream_ = stream
     request.head = head
     request.endpoint = endpoint
-    request.body_ = body
+    request.deadline_ns = NEVER
     if match.params.count:
         request.path_params = match.params
     if match.decoded_size >= 0:
@@ -204,7 +244,13 @@ cdef RequestCycle start_cycle_c(
     cycle.stream = stream
     cycle.request = request
     cycle.head_only = head.method == METHOD_HEAD
+    cycle.pass_ = -1
     return cycle
+
+
+cdef inline bint failing(int status) noexcept:
+    # Whether a breaker is to count it: 501 is what a handler is, not what befell it.
+    return status >= 500 and status != 501
 
 
 @cython.final
@@ -212,10 +258,24 @@ cdef class RequestCycle(StepTask):
     def __init__(self):
         raise TypeError("request cycles are made by the server")
 
+    def __dealloc__(self):
+        disarm_c(&self.timer)
+
+    cdef int admitted_c(self, Gate gate, BodyReader body) except -1:
+        # Its guards let it run: what they found is this request's now.
+        self.request.body_ = body
+        self.gate = gate
+        self.pass_ = gate.pass_
+        self.budget_ns = gate.budget_ns
+        if self.budget_ns != NEVER:
+            self.request.deadline_ns = self.worker.now_ns + self.budget_ns
+        return 0
+
     cdef object returned_c(self, object result):
         # What the handler (or send_parts) returned, put on the wire.
         cdef Response response
         if self.streaming:
+            self.report_c(OUTCOME_SUCCESS)
             self.finish_c()
             return None
         if self.stream is None:             # nobody is there to be answered
@@ -244,19 +304,44 @@ cdef class RequestCycle(StepTask):
         return 0
 
     cdef int suspended_c(self) except -1:
+        # Only a handler that waits can be ended by a timer. This is still the callback in which its
+        # head was parsed, so that timers of one list are armed in the order of their heads.
+        cdef Request request = self.request
         self.worker.cycles.add(self)
-        return 0
+        if self.budget_ns == NEVER or request is None:
+            return 0
+        self.timer.owner = <void*>self
+        if self.budget_ns == self.gate.deadline_ns:
+            return self.worker.arm_deadline_c(self.gate.deadlines, &self.timer, request.deadline_ns - self.budget_ns)
+        return self.worker.arm_at_c(&self.timer, request.deadline_ns)
 
     cdef int settle_c(self, int state, object outcome) except -1:
+        # The one end of every handler: what it held goes back, whoever was answered what before.
         if self.registered:
             self.worker.cycles.discard(self)
+        disarm_c(&self.timer)
+        self.report_c(OUTCOME_IGNORED)
+        if self.missed:
+            self.worker.zombies -= 1
+        if self.gate is not None:
+            self.gate.leave_c()
+            self.gate = None
         return StepTask.settle_c(self, state, outcome)
+
+    cdef int report_c(self, int outcome) except -1:
+        # The first word on a request is what its breaker believes.
+        if self.pass_ >= 0:
+            self.gate.breaker.report_c(self.pass_, outcome, self.worker.now_ns)
+            self.pass_ = -1
+        return 0
 
     cdef int lost_c(self, str reason) except -1:
         # The peer is gone: no answer can reach it. A request that was cancelled before keeps its reason.
         cdef Request request = self.request
         cdef bint first = True
         self.stream = None
+        disarm_c(&self.timer)
+        self.report_c(OUTCOME_IGNORED)
         if request is not None:
             first = request.cancel_reason is None
             if first:
@@ -264,6 +349,51 @@ cdef class RequestCycle(StepTask):
             request.detach_c()
         if self.cancel_c(reason) and first:
             self.worker.cancelled += 1
+        return 0
+
+    # ---- the deadline -------------------------------------------------------------------------
+
+    cdef int expired_c(self, int kind) except -1:
+        cdef Worker worker = self.worker
+        cdef Request request = self.request
+        cdef long long due_ns
+        if self.stream is None:
+            return 0
+        due_ns = request.deadline_c(worker.now_ns)
+        if due_ns > worker.now_ns:          # it waited for its client meanwhile
+            if request.body_.waiting_since_ns:
+                request.body_.postpone_c(&self.timer, due_ns - worker.now_ns)
+                return 0
+            return worker.arm_at_c(&self.timer, due_ns)
+        return self.miss_c()
+
+    cdef int miss_c(self) except -1:
+        # The client is told first; then the handler is cancelled, once. Until it has really ended, its
+        # permit is taken: it may ignore this, and a thread cannot even be told.
+        cdef Stream stream = self.stream
+        cdef Request request = self.request
+        self.missed = True
+        self.worker.zombies += 1
+        self.worker.count_c(MISSED)
+        self.report_c(OUTCOME_FAILURE)
+        request.cancel_reason = DEADLINE_PASSED
+        request.detach_c()
+        self.stream = None
+        if self.started:
+            stream.abort_c()
+        else:
+            self.gate.late.send_c(stream, request.head, 0)
+        self.cancel_c(DEADLINE_PASSED)
+        return 0
+
+    cdef int look_c(self) except -1:
+        # An answer that comes after its deadline, because nothing could interrupt it, is sent all the
+        # same: the work is done. But it counts as missed.
+        cdef Worker worker = self.worker
+        cdef Request request = self.request
+        if worker.touch_c() > request.deadline_c(worker.now_ns):
+            worker.count_c(MISSED)
+            self.report_c(OUTCOME_FAILURE)
         return 0
 
     def stop(self, str reason):
@@ -277,12 +407,17 @@ cdef class RequestCycle(StepTask):
 
     cdef int answer_c(self, int status, bytes content_type, bytes content, ResponseHeaders headers) except -1:
         self.started = True
+        if self.budget_ns != NEVER:
+            self.look_c()
+        if self.pass_ >= 0:
+            self.report_c(OUTCOME_FAILURE if failing(status) else OUTCOME_SUCCESS)
         send_whole_c(self.stream, status, content_type, content, headers)
         return self.finish_c()
 
     cdef int finish_c(self) except -1:
         cdef Stream stream = self.stream
         cdef Request request = self.request
+        disarm_c(&self.timer)
         self.stream = None
         self.request = None
         self._coro = None
@@ -316,6 +451,8 @@ cdef class RequestCycle(StepTask):
     cdef int start_parts_c(self, Response response) except -1:
         if not self.started:
             self.started = True
+            if failing(response.status_):
+                self.report_c(OUTCOME_FAILURE)
             self.stream.start_c(response.status_, response.content_type_, LENGTH_UNKNOWN, response.headers_)
 
     # ---- recovery -----------------------------------------------------------------------------
@@ -323,14 +460,21 @@ cdef class RequestCycle(StepTask):
     cdef int fail_c(self, object error) except -1:
         if self.stream is None:
             if not isinstance(error, (CancelledError, HTTPError)):
-                self.log("unhandled exception after the client left in", error)
+                when = "its deadline" if self.missed else "the client left"
+                self.log(f"unhandled exception after {when} in", error)
             return self.finish_c()
+        if isinstance(error, BreakerOpen) or (isinstance(error, CancelledError) and self.stopped()):
+            self.report_c(OUTCOME_IGNORED)  # our own refusal, which must not keep a breaker open
         if self.started:
             if not isinstance(error, CancelledError):
                 self.log("unhandled exception while streaming the answer of", error)
+            self.report_c(OUTCOME_FAILURE)
             self.stream.abort_c()
             return self.finish_c()
         return self.respond_c(self.response_for(error))
+
+    def stopped(self):
+        return self.request.cancel_reason is not None
 
     def response_for(self, error):
         cdef Request request = self.request
@@ -340,7 +484,7 @@ cdef class RequestCycle(StepTask):
                 return problem_for(error, request)
             except Exception as failure:        # its members are no JSON, or its headers may not be sent
                 error = failure
-        if isinstance(error, CancelledError) and request.cancel_reason is not None:
+        if isinstance(error, CancelledError) and self.stopped():
             return problem_c(503, request.cancel_reason, instance, {"request_id": request.id}, RETRY_SOON)
         self.log("unhandled exception in", error)
         return problem_c(500, "the handler failed; the server's log has more under this request id", instance,

@@ -15,6 +15,7 @@ cdef class Request:
     cdef PathParams path_params
     cdef bytes decoded          # the percent-decoded path, where it differs from the raw one
     cdef BodyReader body_       # None: no content
+    cdef long long deadline_ns  # NEVER: none; without the time that the client took to send its content
     cdef object params_
     cdef object headers_
     cdef object query_
@@ -26,4 +27,5 @@ cdef class Request:
 
     cdef BodyReader reader_c(self)
     cdef int require_json_c(self) except -1
+    cdef long long deadline_c(self, long long now_ns) noexcept
     cdef int detach_c(self) except -1

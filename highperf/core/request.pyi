@@ -54,6 +54,19 @@ class Request:
         """The pattern of the route that took the request; None in middleware where none did."""
 
     @property
+    def deadline(self) -> float | None:
+        """When it must be answered, in seconds of ``time.monotonic()`` and ``loop.time()``; None: whenever.
+
+        Later by the time that the client took to send its content while the handler waited for it.
+        """
+
+    def remaining(self) -> float:
+        """Seconds until the deadline, 0 when it has passed, infinite where there is none.
+
+        What to give an outbound call, less a margin: never the instant itself, for clocks differ.
+        """
+
+    @property
     def client(self) -> tuple[str, int] | None:
         """Address and port of the peer; None when it is gone or has none."""
 

@@ -6,8 +6,10 @@
 
 cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
+from libc.math cimport INFINITY
 from libc.string cimport memcmp
 from highperf.core.body cimport BodyReader, empty_body_c
+from highperf.guards.deadlines cimport NEVER
 from highperf.wire.parser cimport METHOD_OTHER, Head, Span
 from highperf.wire.request cimport headers_of_c, path_text_c, query_of_c
 
@@ -135,6 +137,18 @@ cdef class Request:
         if self.id_ is None:
             self.id_ = self.worker.next_request_id_c()
         return self.id_
+
+    @property
+    def deadline(self):
+        return None if self.deadline_ns == NEVER else self.deadline_c(self.worker.touch_c()) / 1e9
+
+    def remaining(self):
+        cdef long long now_ns = self.worker.touch_c()
+        return INFINITY if self.deadline_ns == NEVER else max(0, self.deadline_c(now_ns) - now_ns) / 1e9
+
+    cdef long long deadline_c(self, long long now_ns) noexcept:
+        # The read timeouts govern a client that is slow to send; its handler's time does not run then.
+        return self.deadline_ns if self.body_ is None else self.deadline_ns + self.body_.waited_c(now_ns)
 
     def __repr__(self):
         return f"<Request {self.method} {self.path}>"

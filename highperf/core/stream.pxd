@@ -8,6 +8,7 @@ from highperf.wire.response cimport ResponseHeaders
 
 cdef enum:
     LENGTH_UNKNOWN = -2         # the answer ends when finish_c says so
+    CLIENT_KEY_SIZE = 16
 
 
 cdef class Stream(TimerOwner):
@@ -26,6 +27,8 @@ cdef class Stream(TimerOwner):
     cdef int hold_c(self) except -1
     # (host, port) of the peer, or None.
     cdef object client_c(self)
+    # Octets by which the peer is told from others, at most CLIENT_KEY_SIZE; 0: it has no address.
+    cdef Py_ssize_t client_key_c(self, char* key) except -1
 
     # The server is stopping: no next request; and the end of all patience.
     cdef int drain_c(self) except -1

@@ -26,6 +26,9 @@ cdef class Stream(TimerOwner):
     cdef object client_c(self):
         raise NotImplementedError("client_c")
 
+    cdef Py_ssize_t client_key_c(self, char* key) except -1:
+        raise NotImplementedError("client_key_c")
+
     cdef int drain_c(self) except -1:
         raise NotImplementedError("drain_c")
 

@@ -1,7 +1,9 @@
 # Worker: one process's share of the server. All state that requests have in common hangs here
 # and is passed down; no compiled module keeps any of its own.
 
-from highperf.guards.deadlines cimport TimeoutList, Timer
+from highperf.guards.deadlines cimport TimeoutList, Timer, TimerWheel
+from highperf.guards.shedder cimport Shedder
+from highperf.segment cimport Segment
 from highperf.wire.buffers cimport Buffer, BufferPool
 from highperf.wire.parser cimport Head, Limits
 from highperf.wire.response cimport StandingFields
@@ -10,6 +12,20 @@ from highperf.wire.router cimport Router
 cdef enum:
     READ_SIZE = 64 * 1024       # octets of one read; stays in the second-level cache
     PATH_SIZE = 64 * 1024       # the longest path that can reach the router
+
+
+cdef enum Verdict:
+    # What became of a request at the guards, and what it is counted as.
+    PASSED = 0
+    REFUSED_LATE = 1            # 503: the client gave no time
+    REFUSED_ROUTE_FULL = 2      # 503: the route's own limit of running requests
+    REFUSED_FULL = 3            # 503: the worker's
+    REFUSED_DELAY = 4           # 503: requests wait for the loop
+    REFUSED_RATE = 5            # 429
+    REFUSED_OPEN = 6            # 503: the circuit breaker
+    MISSED = 7                  # 504, or an answer after its deadline
+    KEY_FAILED = 8              # what a rate limit's key is, could not be found out
+    VERDICTS = 8                # those that are counted
 
 
 cdef class Worker:
@@ -25,6 +41,11 @@ cdef class Worker:
     cdef long long limit_body
     cdef StandingFields standing
     cdef readonly dict decoders         # type -> msgspec decoder
+    cdef readonly Segment segment       # shared with the other workers
+    cdef readonly Shedder shedder
+    cdef object unrouted                # Gate of requests that no route takes, or None
+    cdef list refusals                  # Refusal by Verdict, or None where the gate has its own
+    cdef bytes timeout_field            # lower-case name of the field with a client's deadline, or None
     cdef readonly object fallback       # Route for requests that no route takes, or None
 
     # shared by all connections, valid until the next read
@@ -44,6 +65,11 @@ cdef class Worker:
     cdef TimeoutList lingers
     cdef TimeoutList half_closes
     cdef list timeouts                  # all of them
+    cdef dict deadlines                 # timeout_ns -> TimeoutList of requests
+    cdef TimerWheel wheel               # requests whose deadline is no route's
+    cdef bint watching                  # turns of the loop are being timed
+    cdef bint wanted                    # a request came since the last one was
+    cdef long long turn_began_ns        # 0: not yet
     cdef object tick_handle
     cdef long long tick_due_ns
 
@@ -56,11 +82,21 @@ cdef class Worker:
     cdef readonly long long served
     cdef readonly long long cancelled
     cdef readonly long long dropped
+    cdef readonly long long zombies     # requests that were answered 504, and still run
+    cdef long long refused_[VERDICTS]   # by Verdict
+    cdef unsigned long long random_state
     cdef long long request_number
     cdef str request_prefix
 
     cdef long long touch_c(self) noexcept
     cdef int arm_c(self, TimeoutList timeouts, Timer* timer) except -1
+    # The request began at since_ns, and timeouts is one of deadlines_of.
+    cdef int arm_deadline_c(self, TimeoutList timeouts, Timer* timer, long long since_ns) except -1
+    cdef int arm_at_c(self, Timer* timer, long long due_ns) except -1
+    cdef TimeoutList deadlines_of_c(self, long long timeout_ns)
+    cdef int watch_c(self) except -1
+    cdef long long random_c(self) noexcept
+    cdef void count_c(self, int verdict) noexcept
     cdef int schedule_c(self, long long due_ns) except -1
     cdef int reschedule_c(self) except -1
     cdef str next_request_id_c(self)

@@ -4,6 +4,8 @@ from contextvars import Context
 from logging import Logger
 from typing import Any, final
 
+from highperf.guards.shedder import Shedder
+from highperf.segment import Segment
 from highperf.wire.buffers import BufferPool
 from highperf.wire.router import Router
 
@@ -15,11 +17,14 @@ class Worker:
         router: leads to :class:`highperf.core.cycle.Route` objects.
         settings: gives ``read_timeout_ns``, ``write_timeout_ns``, ``idle_timeout_ns`` (0: off),
             ``limit_request_line`` (below 64 KiB), ``limit_request_field_size``,
-            ``limit_request_fields``, ``limit_request_head``, ``limit_request_body`` (octets, number) and
-            ``server_header`` (bool).
+            ``limit_request_fields``, ``limit_request_head``, ``limit_request_body`` (octets, number),
+            ``server_header`` (bool), ``rate_limit_rps`` and ``rate_limit_capacity`` (requests; 0: off, and
+            those of one second), ``limit_concurrency`` (0: off) and ``request_timeout_header`` (its name
+            or the empty text).
         loop: the event loop that will run the connections.
         app: what handlers see as ``request.app``.
         fallback: the Route of requests that no route takes; None: they are answered 404, 405 or 204.
+        segment: shared with the other workers of the server; default: one of its own.
 
     Raises:
         ValueError: a limit is out of range.
@@ -28,7 +33,14 @@ class Worker:
     ready: bool
     on_idle: Callable[[], object] | None
     def __init__(
-        self, router: Router, settings: Any, loop: AbstractEventLoop, *, app: Any = None, fallback: Any = None
+        self,
+        router: Router,
+        settings: Any,
+        loop: AbstractEventLoop,
+        *,
+        app: Any = None,
+        fallback: Any = None,
+        segment: Segment | None = None,
     ) -> None: ...
     @property
     def app(self) -> Any:
@@ -61,6 +73,22 @@ class Worker:
     @property
     def fallback(self) -> Any:
         """What was given as ``fallback``."""
+
+    @property
+    def segment(self) -> Segment:
+        """What it shares with the other workers."""
+
+    @property
+    def shedder(self) -> Shedder:
+        """The permits of running requests, and whether requests wait too long for the loop."""
+
+    @property
+    def refused(self) -> dict[str, int]:
+        """Requests refused so far, by reason; ``deadline_missed`` are those that ran too long."""
+
+    @property
+    def zombies(self) -> int:
+        """Requests that were answered 504, and whose handlers still run."""
 
     @property
     def draining(self) -> bool:
@@ -104,6 +132,12 @@ class Worker:
 
     def describe_requests(self) -> list[str]:
         """A line for each waiting request: method, path, request id."""
+
+    def begin_turn(self) -> None:
+        """Begins to time turns of the loop; called by the loop."""
+
+    def end_turn(self) -> None:
+        """One turn of the loop has passed; called by the loop."""
 
     def tick(self) -> None:
         """Ends what has timed out; called by the loop's timer."""

@@ -13,7 +13,9 @@ from cpython.ref cimport Py_REFCNT
 from libc.stdlib cimport free, malloc
 from highperf.clock cimport monotonic_ns, unix_s
 from highperf.core.stream cimport Stream
-from highperf.guards.deadlines cimport NEVER, TimeoutList, Timer, TimerOwner
+from highperf.guards.deadlines cimport NEVER, TimeoutList, Timer, TimerOwner, TimerWheel
+from highperf.guards.shedder cimport Shedder
+from highperf.segment cimport Segment
 from highperf.wire.buffers cimport BufferPool
 from highperf.wire.parser cimport Head
 from highperf.wire.response cimport StandingFields
@@ -28,6 +30,12 @@ cdef enum:
     LINGER_NS = 2 * SECOND_NS           # RFC 9112 section 9.6: read on after a close, but not for ever
     SPARE_HEADS = 64
     HALF_CLOSE_NS = 1 * SECOND_NS       # a peer that sent FIN may still read; see docs/behaviour.md
+    WATCH_PAUSE_MS = 5                  # from one turn of the loop that is timed to the next
+
+cdef tuple REASONS = (                  # by Verdict
+    None, "deadline_unstarted", "route_concurrency", "concurrency", "queue_delay", "rate_limit", "breaker",
+    "deadline_missed",
+)
 
 
 @cython.final
@@ -37,8 +45,11 @@ cdef class Worker:
         if self.read_data == NULL:
             raise MemoryError()
 
-    def __init__(self, Router router not None, settings, loop, *, app=None, fallback=None):
-        from highperf.core.connection import HttpProtocol       # imports this module
+    def __init__(
+        self, Router router not None, settings, loop, *, app=None, fallback=None, Segment segment=None
+    ):
+        from highperf.core.connection import HttpProtocol       # these import this module
+        from highperf.core.cycle import furnish
 
         self.protocol_class = HttpProtocol
         self.app = app
@@ -57,23 +68,31 @@ cdef class Worker:
         self.limits.head_bytes = settings.limit_request_head
         self.limit_body = settings.limit_request_body
         self.standing = StandingFields(settings.server_header)
-        self.reads = TimeoutList(settings.read_timeout_ns)
-        self.writes = TimeoutList(settings.write_timeout_ns)
-        self.idles = TimeoutList(settings.idle_timeout_ns)
-        self.lingers = TimeoutList(LINGER_NS)
-        self.half_closes = TimeoutList(HALF_CLOSE_NS)
         if self.limits.line_bytes >= PATH_SIZE:
             raise ValueError(f"limit_request_line must be below {PATH_SIZE}")
-        self.timeouts = [self.reads, self.writes, self.idles, self.lingers, self.half_closes]
-        self.tick_due_ns = NEVER
+        self.make_timers(settings)
+        self.segment = Segment.create() if segment is None else segment
+        self.random_state = secrets.randbits(64) | 1
         self.decoders = {}
         self.streams = set()
         self.cycles = set()
         self.request_prefix = secrets.token_hex(4)
         self.touch_c()
+        furnish(self, settings)
 
     def __dealloc__(self):
         free(self.read_data)
+
+    def make_timers(self, settings):
+        self.reads = TimeoutList(settings.read_timeout_ns)
+        self.writes = TimeoutList(settings.write_timeout_ns)
+        self.idles = TimeoutList(settings.idle_timeout_ns)
+        self.lingers = TimeoutList(LINGER_NS)
+        self.half_closes = TimeoutList(HALF_CLOSE_NS)
+        self.timeouts = [self.reads, self.writes, self.idles, self.lingers, self.half_closes]
+        self.deadlines = {}
+        self.wheel = TimerWheel()
+        self.tick_due_ns = NEVER
 
     # ---- connections --------------------------------------------------------------------------
 
@@ -129,6 +148,10 @@ cdef class Worker:
             self.tick_handle = None
             self.tick_due_ns = NEVER
 
+    @property
+    def refused(self):
+        return {REASONS[verdict]: self.refused_[verdict] for verdict in range(1, VERDICTS)}
+
     def describe_requests(self):
         self.touch_c()
         return [cycle.describe() for cycle in self.cycles]
@@ -150,16 +173,36 @@ cdef class Worker:
             self.schedule_c(self.now_ns + timeouts.timeout_ns)
         return 0
 
+    cdef int arm_deadline_c(self, TimeoutList timeouts, Timer* timer, long long since_ns) except -1:
+        timeouts.arm_c(timer, since_ns)
+        if timer.due_ns < self.tick_due_ns:
+            self.schedule_c(timer.due_ns)
+        return 0
+
+    cdef int arm_at_c(self, Timer* timer, long long due_ns) except -1:
+        self.wheel.arm_c(timer, due_ns, self.now_ns)
+        if timer.due_ns < self.tick_due_ns:
+            self.schedule_c(timer.due_ns)
+        return 0
+
+    cdef TimeoutList deadlines_of_c(self, long long timeout_ns):
+        cdef object timeouts = self.deadlines.get(timeout_ns)
+        if timeouts is None:
+            timeouts = self.deadlines[timeout_ns] = TimeoutList(timeout_ns)
+            self.timeouts.append(timeouts)
+        return <TimeoutList>timeouts
+
     cdef int schedule_c(self, long long due_ns) except -1:
         if self.tick_handle is not None:
             self.tick_handle.cancel()
         self.tick_due_ns = due_ns
         # The loop counts in milliseconds: round up, so that nothing is found not yet due.
-        self.tick_handle = self.loop.call_later(((due_ns - self.now_ns) // 1_000_000 + 1) / 1000, self.tick)
+        self.tick_handle = self.loop.call_later((max(0, due_ns - self.now_ns) // 1_000_000 + 1) / 1000, self.tick)
         return 0
 
     def tick(self):
         cdef TimeoutList timeouts
+        cdef TimerOwner owner               # kept alive while it deals with it
         cdef Timer* timer
         self.touch_c()
         try:
@@ -168,13 +211,21 @@ cdef class Worker:
                     timer = timeouts.pop_expired_c(self.now_ns)
                     if timer == NULL:
                         break
-                    (<TimerOwner>timer.owner).expired_c(timer.kind)
+                    owner = <TimerOwner>timer.owner
+                    owner.expired_c(timer.kind)
+            while True:
+                timer = self.wheel.pop_expired_c(self.now_ns)
+                if timer == NULL:
+                    break
+                owner = <TimerOwner>timer.owner
+                owner.expired_c(timer.kind)
         finally:
             self.reschedule_c()
 
     cdef int reschedule_c(self) except -1:
         cdef TimeoutList timeouts
         cdef long long due_ns = self.next_second_ns if self.pool.held_bytes else NEVER
+        due_ns = min(due_ns, self.wheel.next_due_c())
         for timeouts in self.timeouts:
             due_ns = min(due_ns, timeouts.next_due_c())
         self.close()
@@ -187,6 +238,44 @@ cdef class Worker:
         self.fixed_now_ns = (self.fixed_now_ns or monotonic_ns()) + <long long>(seconds * SECOND_NS)
         if tick:
             self.tick()
+
+    # ---- overload -----------------------------------------------------------------------------
+
+    cdef int watch_c(self) except -1:
+        # Requests are coming: time one whole turn of the loop now and then, and each while they stand.
+        self.wanted = True
+        if not self.watching:
+            self.watching = True
+            self.loop.call_later(WATCH_PAUSE_MS / 1000, self.begin_turn)
+        return 0
+
+    def begin_turn(self):
+        # A timer may fire anywhere in a turn; what is called soon runs at the same place in each.
+        self.turn_began_ns = 0
+        self.wanted = False
+        self.loop.call_soon(self.end_turn)
+
+    def end_turn(self):
+        cdef long long began_ns = self.turn_began_ns
+        self.turn_began_ns = self.touch_c()
+        if began_ns:
+            self.shedder.turn_c(self.now_ns - began_ns, self.now_ns)
+            if not self.shedder.standing:
+                self.watching = False
+                if self.wanted:
+                    self.watch_c()
+                return
+        self.loop.call_soon(self.end_turn)
+
+    cdef void count_c(self, int verdict) noexcept:
+        self.refused_[verdict] += 1
+
+    cdef long long random_c(self) noexcept:
+        # xorshift64 (Marsaglia 2003): for jitter, which nobody gains by foreseeing
+        self.random_state ^= self.random_state << 13
+        self.random_state ^= self.random_state >> 7
+        self.random_state ^= self.random_state << 17
+        return <long long>(self.random_state >> 1)
 
     # ---- requests -----------------------------------------------------------------------------
 

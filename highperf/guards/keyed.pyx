@@ -127,7 +127,7 @@ cdef class KeyedBuckets:
         self.turn_shift = TURN_BITS - (<object>self.last_set).bit_length()
         interval_ns = Fraction(1_000_000_000) / Fraction(self.rate)
         self.shift = max(0, int(interval_ns / UNITS).bit_length() - 1)
-        self.interval = -(-interval_ns // (1 << self.shift)) + 1
+        self.interval = -(-interval_ns // (<int64_t>1 << self.shift)) + 1
         self.burst = self.capacity * self.interval
         if segment is None:
             self.allocate_c()

@@ -48,8 +48,9 @@ class Client(MemoryTransport):
         reads: how much the protocol gets at a time.
     """
 
-    def __init__(self, wire: "Wire") -> None:
+    def __init__(self, wire: "Wire", address: str) -> None:
         super().__init__(wire.loop, wire.worker.connection())
+        self._extra["peername"] = (address, 50_000)
         self.wire = wire
         self.writes: list[bytes] = []
         self.window: int | None = None
@@ -224,15 +225,14 @@ class Wire:
     def worker(self) -> Worker:
         if self._worker is None:
             settings = resolve(Layers(app=self.settings))
-            self._worker = Worker(
-                self.app.build(settings), settings, self.loop, app=self.app, fallback=self.app.fallback
-            )
+            router = self.app.build(settings)
+            self._worker = Worker(router, settings, self.loop, app=self.app, fallback=self.app.fallback)
             self._worker.ready = True
             self._worker.advance(0)
         return self._worker
 
-    def connect(self) -> Client:
-        client = Client(self)
+    def connect(self, address: str = "192.0.2.1") -> Client:
+        client = Client(self, address)
         self._clients.append(client)
         self.settle()
         return client
@@ -282,6 +282,8 @@ class Wire:
         self.settle()
         assert self.worker.connections == 0
         assert self.worker.in_flight == 0
+        assert self.worker.shedder.running == 0
+        assert self.worker.zombies == 0
         assert self.worker.pool.in_use == 0
         self.worker.close()
         self.loop.run_until_complete(self.loop.shutdown_asyncgens())

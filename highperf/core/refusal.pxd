@@ -1,0 +1,19 @@
+# Refusal: an answer that is ready before anybody asks.
+
+from highperf.core.stream cimport Stream
+from highperf.wire.parser cimport Head
+from highperf.wire.response cimport ResponseHeaders
+
+
+cdef class Refusal:
+    cdef readonly int status
+    cdef bytes before           # the problem's octets up to its instance
+    cdef bytes after
+    cdef object policy          # (name, capacity, window in seconds) of a rate limit, or None
+    cdef bint retries           # has Retry-After
+    cdef list fields            # ResponseHeaders by seconds; None until asked for
+
+    # Answers with this refusal, and finishes. retry_s: when to come again; at least 1 where it says so.
+    cdef int send_c(self, Stream stream, Head head, long long retry_s) except -1
+    cdef ResponseHeaders fields_c(self, long long retry_s)
+    cdef int send_instance_c(self, Stream stream, const char* path, Py_ssize_t size) except -1

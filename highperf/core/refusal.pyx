@@ -1,0 +1,84 @@
+# Owns the ready-made problems that guards refuse with (RFC 9457). Must not know which guard.
+#
+# All that can be known beforehand is written beforehand; a request adds its path and the seconds to
+# wait. So a refusal runs no Python frame and allocates nothing: fields are kept for each of the
+# first SECONDS_KEPT numbers of seconds once one request was told them.
+
+cimport cython
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
+from highperf.core.stream cimport Stream
+from highperf.wire.parser cimport Head
+from highperf.wire.response cimport ResponseHeaders, encode_json_c, reason_c
+
+cdef enum:
+    SECONDS_KEPT = 64
+
+cdef bytes PROBLEM = b"application/problem+json"
+
+
+def rate_limit_fields(str name not None, long long capacity, long long window_s, long long retry_s):
+    # draft-ietf-httpapi-ratelimit-headers-11: the one place that knows its spelling.
+    quoted = name.replace("\\", "\\\\").replace('"', '\\"')
+    return {
+        "RateLimit-Policy": f'"{quoted}";q={capacity};w={window_s}',
+        "RateLimit": f'"{quoted}";r=0;t={retry_s}',
+    }
+
+
+cdef inline bint escaped(char octet) noexcept:
+    return octet == c'"' or octet == c"\\"
+
+
+@cython.final
+cdef class Refusal:
+    def __init__(self, int status, str detail not None, *, str type=None, bint retries=True, tuple policy=None):
+        problem = {"type": type or "about:blank", "title": reason_c(status), "status": status, "detail": detail}
+        if policy is not None:
+            problem["violated-policies"] = [policy[0]]
+        self.status = status
+        self.before = encode_json_c(problem)[:-1] + b',"instance":"'
+        self.after = b'"}'
+        self.policy = policy
+        self.retries = retries
+        self.fields = [None] * SECONDS_KEPT
+
+    cdef int send_c(self, Stream stream, Head head, long long retry_s) except -1:
+        cdef const char* path = head.base + head.path.start
+        cdef Py_ssize_t size = head.path.size, index
+        cdef Py_ssize_t length = PyBytes_GET_SIZE(self.before) + PyBytes_GET_SIZE(self.after)
+        if size == 0:
+            path, size = b"*" if head.asterisk else b"/", 1
+        length += size
+        for index in range(size):
+            length += escaped(path[index])
+        stream.start_c(self.status, PROBLEM, length, self.fields_c(retry_s if self.retries else 0))
+        stream.send_c(PyBytes_AS_STRING(self.before), PyBytes_GET_SIZE(self.before), self.before)
+        self.send_instance_c(stream, path, size)
+        stream.send_c(PyBytes_AS_STRING(self.after), PyBytes_GET_SIZE(self.after), self.after)
+        return stream.finish_c()
+
+    cdef int send_instance_c(self, Stream stream, const char* path, Py_ssize_t size) except -1:
+        # A path is visible ASCII, of which JSON wants two octets escaped.
+        cdef Py_ssize_t index, sent = 0
+        for index in range(size):
+            if escaped(path[index]):
+                stream.send_c(path + sent, index - sent, None)
+                stream.send_c(b"\\", 1, None)
+                sent = index
+        return stream.send_c(path + sent, size - sent, None)
+
+    cdef ResponseHeaders fields_c(self, long long retry_s):
+        cdef object fields = self.fields[retry_s] if retry_s < SECONDS_KEPT else None
+        if fields is None:
+            fields = ResponseHeaders(self.fields_for(retry_s))
+            if retry_s < SECONDS_KEPT:
+                self.fields[retry_s] = fields
+        return <ResponseHeaders>fields
+
+    def fields_for(self, long long retry_s):
+        fields = {"Cache-Control": "no-store"}          # RFC 6585 section 4, and as true of the others
+        if retry_s:
+            fields["Retry-After"] = str(retry_s)
+        if self.policy is not None:
+            fields.update(rate_limit_fields(*self.policy, retry_s))
+        return fields
