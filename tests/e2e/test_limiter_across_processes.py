@@ -23,8 +23,7 @@ PROCESSES = 4
 SECOND = 1_000_000_000
 PATIENCE_S = 30.0
 STOPPED_S = 1.0
-RACES = 1000  # at least, or nothing was tested
-ROUNDS = 20  # at most; on a busy machine the four may come to run one after the other
+RACES = 10  # at least, or nothing was tested; on a busy machine the four may run one after the other for long
 SEVERAL_CPUS = len(os.sched_getaffinity(0)) > 1 if hasattr(os, "sched_getaffinity") else True
 
 
@@ -69,7 +68,7 @@ def wait_for(condition: Callable[[], bool]) -> None:
 def check(probe: Any, bucket: TokenBucket, epoch_ns: int, logs: list[Any]) -> None:
     """Every admission of these logs has its own place, and no window holds too much."""
     interval = probe.interval_units(bucket)
-    admissions = [admission for log in logs for admission in probe.read(log)[2]]
+    admissions = [admission for log in logs for admission in probe.read(log)]
     arrivals = sorted(arrival for arrival, _ in admissions)
     assert min(later - earlier for earlier, later in pairwise(arrivals)) >= interval
     instants = [256 * (before_ns - epoch_ns) for _, before_ns in admissions]
@@ -78,11 +77,7 @@ def check(probe: Any, bucket: TokenBucket, epoch_ns: int, logs: list[Any]) -> No
     assert worst_excess([(instant, 1) for instant in instants], bucket.capacity, interval) <= 0
 
 
-def races(probe: Any, logs: list[Any]) -> int:
-    return sum(probe.read(log)[1] for log in logs)
-
-
-def race_once(probe: Any, children: list[int]) -> int:
+def race_to_take(probe: Any, children: list[int]) -> int:
     """Four take without a refusal among them; returns how many takes another one's fell into."""
     segment = Segment.create(2**20)
     bucket = TokenBucket(1e9, 10**9, segment=segment)
@@ -93,21 +88,35 @@ def race_once(probe: Any, children: list[int]) -> int:
     join(children)
     assert [probe.count(log) for log in logs] == [40_000] * PROCESSES
     check(probe, bucket, segment.epoch_ns, logs)
-    return races(probe, logs)
+    return sum(probe.raced(log) for log in logs)
 
 
-def test_each_of_four_that_race_gets_a_place_of_its_own(probe: Any, children: list[int]) -> None:
-    raced, rounds = 0, 0
-    while raced < RACES and rounds < ROUNDS:
-        raced += race_once(probe, children)
-        rounds += 1
+def race_to_give_back(probe: Any, children: list[int]) -> int:
+    """Four take three and give back one; returns how often another came in between."""
+    segment, rounds = Segment.create(2**20), 20_000
+    bucket = TokenBucket(0.1, 864_000, segment=segment)  # so slow that nothing comes back by itself
+    logs = [mmap(-1, probe.log_bytes(0)) for _ in range(PROCESSES)]
+    for log in logs:
+        fork(children, lambda log=log: probe.take_and_give_back(bucket, segment, log, rounds))
+    probe.open_gate(segment)
+    join(children)
+    assert [probe.decisions(log) for log in logs] == [rounds] * PROCESSES
+    assert bucket.available() in (864_000 - 2 * rounds * PROCESSES, 864_000 - 2 * rounds * PROCESSES + 1)
+    return sum(probe.raced(log) for log in logs)
+
+
+@pytest.mark.parametrize("race", [race_to_take, race_to_give_back])
+def test_whatever_four_that_race_do_is_counted(race: Callable[..., int], probe: Any, children: list[int]) -> None:
+    deadline, raced = time.monotonic() + PATIENCE_S, race(probe, children)
+    while raced < RACES and SEVERAL_CPUS and time.monotonic() < deadline:
+        raced += race(probe, children)
     assert raced >= RACES or not SEVERAL_CPUS, "the processes did not race"
 
 
 def test_one_killed_and_one_stopped_among_four_that_race_change_nothing(probe: Any, children: list[int]) -> None:
     segment = Segment.create(2**20)
     bucket = TokenBucket(100_000, 500, segment=segment)
-    logs = [mmap(-1, probe.log_bytes(500_000)) for _ in range(PROCESSES)]
+    logs = [mmap(-1, probe.log_bytes(2_000_000)) for _ in range(PROCESSES)]
     pids = [fork(children, lambda log=log: probe.hammer(bucket, segment, log)) for log in logs]
     probe.open_gate(segment)
     wait_for(lambda: all(probe.count(log) > 500 for log in logs))
@@ -127,11 +136,12 @@ def test_one_killed_and_one_stopped_among_four_that_race_change_nothing(probe: A
     os.kill(pids[stopped], signal.SIGCONT)
     wait_for(lambda: probe.count(logs[stopped]) > before[stopped] + 500)
 
+    if SEVERAL_CPUS:
+        wait_for(lambda: sum(probe.raced(log) for log in logs) >= RACES)
     for log in logs:
         probe.stop(log)
     join(children)
     check(probe, bucket, segment.epoch_ns, logs)
-    assert races(probe, logs) >= RACES or not SEVERAL_CPUS, "the processes did not race"
 
 
 @pytest.mark.parametrize("rate", [1000, 999.7])
@@ -148,6 +158,6 @@ def test_twenty_times_the_rate_over_ten_seconds_is_admitted_to_the_last_percent(
     probe.open_gate(segment)
     join(children)
     check(probe, bucket, 0, logs)
-    assert sum(probe.read(log)[0] for log in logs) == calls
+    assert sum(probe.decisions(log) for log in logs) == calls
     bound = capacity + rate * span_s
     assert 0.99 * bound <= sum(probe.count(log) for log in logs) <= bound

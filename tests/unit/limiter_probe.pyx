@@ -36,6 +36,10 @@ def take_at(TokenBucket bucket, long long cost, long long now_ns):
     return wait_ns, arrival if wait_ns == 0 and cost else None
 
 
+def wait_at(TokenBucket bucket, long long cost, long long now_ns):
+    return bucket.wait_c(cost, now_ns)
+
+
 def interval_units(TokenBucket bucket):
     return bucket.interval
 
@@ -71,6 +75,20 @@ def hammer(TokenBucket bucket, Segment segment, unsigned char[::1] memory):
                 mine = max(seen, bucket.units_c(now_ns)) + bucket.interval
                 note_c(log, arrival, now_ns)
             log.raced += (mine != arrival) if mine != seen else load_word(bucket.words) != seen
+
+
+def take_and_give_back(TokenBucket bucket, Segment segment, unsigned char[::1] memory, int rounds):
+    """Once the gate is open, takes three tokens and gives one of them back, so many times."""
+    cdef Log* log = log_c(memory)
+    cdef uint64_t arrival
+    cdef long long now_ns
+    pass_gate(segment)
+    with nogil:
+        for _ in range(rounds):
+            now_ns = monotonic_ns()
+            log.decisions += bucket.take_at_c(3, now_ns, &arrival) == 0
+            log.raced += load_word(bucket.words) != arrival
+            bucket.refund_c(1, now_ns, now_ns)
 
 
 def drive(TokenBucket bucket, Segment segment, unsigned char[::1] memory, long long step_ns, uint64_t calls):

@@ -112,10 +112,17 @@ def test_admissions_are_numbered_by_their_place_in_time(probe: Any) -> None:
     assert probe.take_at(bucket, 0, 10 * MS) == (0, None)
 
 
+def test_admissions_of_a_shared_bucket_count_from_the_epoch_of_its_segment(probe: Any, segment: Segment) -> None:
+    bucket = TokenBucket(1000, 3, segment=segment)
+    assert probe.take_at(bucket, 1, AHEAD + MS) == (0, 2 * 256 * MS)
+    assert segment.read_word(word_of(segment)) == 2 * 256 * MS
+
+
 def test_compiled_callers_may_ask_with_any_cost(probe: Any) -> None:
     bucket = TokenBucket(1000, 3)
     for cost in (-1, -(2**63), 4, 2**63 - 1):
         assert probe.take_at(bucket, cost, 0) == (-1, None)
+        assert probe.wait_at(bucket, cost, 0) == -1
     assert bucket.available(0) == 3
 
 
@@ -188,6 +195,24 @@ def test_a_bucket_never_holds_more_than_its_capacity() -> None:
         bucket.refund(10, 0, now_ns=0)
     assert bucket.available(0) == 10
     assert [bucket.take(5, now_ns=0) for _ in range(3)] == [0, 0, 5 * MS]
+
+
+def test_a_refund_that_is_too_large_does_not_open_the_past_to_late_callers() -> None:
+    bucket = TokenBucket(1000, 10)
+    bucket.take(2, now_ns=10 * MS)
+    bucket.refund(10, 10 * MS, now_ns=10 * MS)
+    assert bucket.available(0) == 0
+    assert bucket.available(10 * MS) == 10
+
+
+def test_a_refund_to_a_bucket_that_is_full_stores_nothing(segment: Segment) -> None:
+    bucket = TokenBucket(1000, 10, segment=segment)
+    for taken in (0, 1):
+        bucket.take(taken, now_ns=AHEAD)
+        word = segment.read_word(word_of(segment))
+        bucket.refund(10, AHEAD, now_ns=AHEAD + MS)
+        bucket.refund(10, AHEAD, now_ns=AHEAD + 5 * MS)
+        assert segment.read_word(word_of(segment)) == word
 
 
 def test_a_refund_with_times_that_make_no_sense_gives_at_most_the_cost() -> None:
