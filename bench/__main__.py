@@ -1,4 +1,4 @@
-"""python -m bench [micro|store|startup|load [OPTIONS]]; without a part, all of them, in a few minutes."""
+"""python -m bench [micro|store|guards|startup|load [OPTIONS]]; without a part, all of them, in a few minutes."""
 
 import subprocess
 import sys
@@ -9,6 +9,7 @@ from bench.load import peers, server, wrk
 PARTS = {
     "micro": ("bench.micro",),
     "store": ("bench.micro.bench_store",),
+    "guards": ("bench.guards",),
     "startup": ("bench.startup",),
     "load": ("bench.load", "--quick"),
 }

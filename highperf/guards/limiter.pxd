@@ -18,15 +18,16 @@ cdef class TokenBucket:
     cdef readonly long long capacity
     cdef readonly str name
 
-    # now_ns is CLOCK_MONOTONIC, read when the request came or later: a late one only admits less.
+    # now_ns is CLOCK_MONOTONIC. It may have been read a while ago, at the beginning of a loop's turn: who
+    # comes with an older time than others did is refused more, never admitted more.
     # 0: admitted, the cost is taken. > 0: refused, nothing is taken, and after so many ns, and not one
-    # earlier, the same take would pass. NEVER_ADMITTED: so would it never, nor one of negative cost.
+    # earlier, the same take would pass. NEVER_ADMITTED: it never would, nor would a negative cost.
     cdef long long take_c(self, long long cost, long long now_ns) noexcept nogil
     # The same without taking.
     cdef long long wait_c(self, long long cost, long long now_ns) noexcept nogil
     # Gives back what was taken at taken_ns for something that did not happen; once for each take. What
-    # time has brought back since is not given again, so now_ns must be as fresh as can be: each ns
-    # that it is late may give one too much.
+    # time has brought back since is not given again. Here now_ns should be read anew: if another
+    # process took between now_ns and the call, that time is not seen, and may be given twice.
     cdef void refund_c(self, long long cost, long long taken_ns, long long now_ns) noexcept nogil
     # Whole tokens in the bucket.
     cdef long long available_c(self, long long now_ns) noexcept nogil

@@ -356,9 +356,11 @@ def test_a_bucket_that_was_idle_for_longer_than_its_word_can_tell_is_empty_once(
     assert bucket.take(10, now_ns=now_ns + 10 * MS) == 0
 
 
-@pytest.mark.parametrize("years", [0, 1, 2, 50])
-def test_a_bucket_that_was_never_used_is_full_at_any_time(segment: Segment, years: int) -> None:
-    assert TokenBucket(1000, 10, segment=segment).take(10, now_ns=AHEAD + years * 365 * DAY) == 0
+@pytest.mark.parametrize("years", [0, 1, 1.5, 2, 50])
+def test_a_bucket_that_was_never_used_is_full_at_any_time(segment: Segment, years: float) -> None:
+    bucket, now_ns = TokenBucket(1000, 10, segment=segment), AHEAD + int(years * 365) * DAY
+    bucket.refund(10, now_ns, now_ns=now_ns)
+    assert bucket.take(10, now_ns=now_ns) == 0
 
 
 def test_an_arrival_time_that_would_read_as_never_used_is_put_off_by_the_least(probe: Any) -> None:
