@@ -3,7 +3,9 @@
 from highperf._version import __version__
 from highperf.app import App
 from highperf.core.request import Request
-from highperf.errors import ConfigError, HighperfError, HTTPError, ProtocolError, RouteConflict
+from highperf.errors import BreakerOpen, ConfigError, HighperfError, HTTPError, ProtocolError, RouteConflict
+from highperf.guards.breaker import CircuitBreaker
+from highperf.guards.limiter import TokenBucket
 from highperf.policies import RateLimit
 from highperf.wire.buffers import Buffer, BufferPool
 from highperf.wire.request_parser import RequestParser
@@ -12,8 +14,10 @@ from highperf.wire.router import Router
 
 __all__ = [
     "App",
+    "BreakerOpen",
     "Buffer",
     "BufferPool",
+    "CircuitBreaker",
     "ConfigError",
     "HTTPError",
     "HighperfError",
@@ -24,5 +28,6 @@ __all__ = [
     "Response",
     "RouteConflict",
     "Router",
+    "TokenBucket",
     "__version__",
 ]

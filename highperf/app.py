@@ -19,9 +19,9 @@ from highperf.callables import is_async, is_generator, name_of, takes
 from highperf.config import Layers, Settings, resolve
 from highperf.core.cycle import Route, problem_for, to_response, unmatched
 from highperf.core.request import Request
-from highperf.errors import HTTPError
+from highperf.errors import ConfigError, HTTPError
 from highperf.guards.breaker import CircuitBreaker
-from highperf.policies import Policy, RoutePolicy, read_policy
+from highperf.policies import Policy, RateLimit, RoutePolicy, read_policy
 from highperf.threads import call_in_thread
 from highperf.wire.response import Response
 from highperf.wire.router import Router
@@ -76,6 +76,7 @@ class App:
         self.fallback: Route | None = None
         self._health = health
         self._breakers = Breakers()
+        self._limits: dict[str, RateLimit] = {}  # those that have a name
         self._breaker = self._read_policy({"breaker": breaker}, "App").breaker
         self._lifespan = _checked_lifespan(lifespan)
         self._declared = Router()  # leads to (handler, policy); finds faults where they are declared
@@ -338,6 +339,9 @@ class App:
             self._breakers.adopt(read.breaker)
         elif isinstance(read.breaker, str):
             self._breakers.get(read.breaker)
+        for limit in read.rate_limit:
+            if limit.name and self._limits.setdefault(limit.name, limit) != limit:
+                raise ConfigError(f"{place}: rate_limit {limit.name!r} is not the same as another of this name")
         return read
 
     def _breaker_of(self, route: str, policy: RoutePolicy, settings: Settings) -> CircuitBreaker | None:

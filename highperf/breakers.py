@@ -11,11 +11,13 @@ from typing import Any, Final
 from highperf.errors import ConfigError
 from highperf.guards.breaker import CircuitBreaker
 from highperf.policies import NAMES, Kind, is_name, is_whole, read_values, shown
-from highperf.values import SECOND, duration
+from highperf.values import HOUR, SECOND, duration
 
 FAILURES: Final = 20
 VOLUME: Final = 20
-LEASE_NS: Final = SECOND  # the least; a probe that takes longer than twice its route's deadline is lost
+# A probe that takes longer than twice its route's deadline is lost; within these bounds.
+LEASE_LEAST_NS: Final = SECOND
+LEASE_MOST_NS: Final = 24 * HOUR
 
 _DURATION: Final = duration(off=False)
 
@@ -109,7 +111,7 @@ class Breakers:
         """
         for name, entry in self._entries.items():
             if not entry.adopted:
-                lease_ns = max(LEASE_NS, 2 * deadlines_ns.get(name, 0))
+                lease_ns = min(LEASE_MOST_NS, max(LEASE_LEAST_NS, 2 * deadlines_ns.get(name, 0)))
                 common = {"failures": failures or FAILURES, "open_for": open_for_ns, "lease": lease_ns}
                 values = common | entry.asked
                 values.setdefault("volume", max(VOLUME, values["failures"]))

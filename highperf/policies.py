@@ -33,7 +33,10 @@ Key = Callable[[Any], str | bytes | None]
 
 ROUTE_REQUESTS_MOST: Final = 1_000_000
 TABLE_LEAST: Final = 4 * KIB
-TABLE_MOST: Final = 64 * MIB
+TABLE_MOST: Final = 128 * MIB
+# A table of buckets keeps less than a bucket alone.
+KEY_RATE_MOST: Final = 1e6
+KEY_TOKENS_MOST: Final = 100_000_000
 
 _UNITS: Final = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86_400}
 _RATE: Final = re.compile(r"([0-9]{1,10}(?:\.[0-9]{1,9})?)/(s|m|min|h|d)")
@@ -93,7 +96,8 @@ class RateLimit:
         cost: tokens that a request takes.
         name: limits of one name on several routes share their tokens, and must be the same; it is also what
             the RateLimit field calls the limit. Default: the route's own.
-        table_bytes: memory for the buckets of `by`, in octets or as ``"1m"``.
+        table_bytes: memory for the buckets of `by`, in octets or as ``"1m"``, a power of two. An eighth of it is
+            the number of keys that fit while they are in use; those above it share a bucket.
 
     Raises:
         ConfigError: a value cannot be used.
@@ -128,17 +132,15 @@ class RateLimit:
         name: str = "",
         table_bytes: int | str = MIB,
     ) -> None:
+        kind, header, key = _read_by(by)
         count, per_second = _read_rate(rate)
-        most = most_tokens(per_second)
-        tokens = max(1, min(int(count), most)) if capacity is None else capacity
-        if not is_whole(tokens, 1, most):
-            bound = "" if most == TOKENS_MOST else ", which come back within 90 days"
-            raise _wrong("capacity", capacity, f"a whole number from 1 to {most}{bound}")
+        if kind and per_second > KEY_RATE_MOST:
+            raise _wrong("rate", rate, f"at most {KEY_RATE_MOST:.0f} a second, as it is by {kind}")
+        tokens = _read_capacity(capacity, count, per_second, KEY_TOKENS_MOST if kind else TOKENS_MOST)
         if not is_whole(cost, 1, tokens):
             raise _wrong("cost", cost, f"a whole number from 1 to {tokens}, the capacity")
         if name != "" and not is_name(name):
             raise _wrong("name", name, NAMES)
-        kind, header, key = _read_by(by)
         values = (per_second, tokens, kind, header, key, cost, name, _read_table_bytes(table_bytes))
         for field, value in zip(fields(self), values, strict=True):
             object.__setattr__(self, field.name, value)
@@ -153,6 +155,16 @@ def _read_rate(text: object) -> tuple[float, float]:
         if RATE_LEAST <= per_second <= RATE_MOST:
             return count, per_second
     raise _wrong("rate", text, f"a rate such as {_RATES}")
+
+
+def _read_capacity(given: int | None, count: float, per_second: float, bound: int) -> int:
+    most = min(bound, most_tokens(per_second))
+    if given is None:
+        return max(1, min(int(count), most))
+    if not is_whole(given, 1, most):
+        reason = "" if most == bound else ", which come back within 90 days"
+        raise _wrong("capacity", given, f"a whole number from 1 to {most}{reason}")
+    return given
 
 
 def _read_by(by: object) -> tuple[str, bytes, Key | None]:
@@ -172,8 +184,9 @@ def _read_table_bytes(value: object) -> int:
         octets = _octets(value)
     except ValueError:
         octets = 0
-    if not TABLE_LEAST <= octets <= TABLE_MOST:
-        raise _wrong("table_bytes", value, f"a size from {show_size(TABLE_LEAST)} to {show_size(TABLE_MOST)}")
+    if not TABLE_LEAST <= octets <= TABLE_MOST or octets.bit_count() != 1:
+        bounds = f"from {show_size(TABLE_LEAST)} to {show_size(TABLE_MOST)}"
+        raise _wrong("table_bytes", value, f"a size {bounds} that is a power of two")
     return octets
 
 

@@ -132,7 +132,7 @@ def rate() -> Kind:
     """Tokens per second, or 0."""
 
     def parse(text: str) -> float:
-        if not _DECIMAL.fullmatch(text) or len(text) > _DIGITS_MAX:
+        if not _DECIMAL.fullmatch(text) or len(text) > 2 * _DIGITS_MAX:
             raise ValueError(text)
         value = float(text)
         if value and not RATE_LEAST <= value <= RATE_MOST:

@@ -10,7 +10,19 @@ from typing import Any, assert_type
 
 import msgspec
 
-from highperf import App, Buffer, BufferPool, HTTPError, Request, Response, Router
+from highperf import (
+    App,
+    BreakerOpen,
+    Buffer,
+    BufferPool,
+    CircuitBreaker,
+    HTTPError,
+    RateLimit,
+    Request,
+    Response,
+    Router,
+    TokenBucket,
+)
 from highperf.app import CallNext
 from highperf.testing import TestClient, TestResponse
 from highperf.wire.request import Headers, Query
@@ -21,7 +33,7 @@ class NewUser(msgspec.Struct):
     name: str
 
 
-app = App(health=False, read_timeout="2s", limit_request_fields=50)
+app = App(health=False, read_timeout="2s", limit_request_fields=50, breaker=True, rate_limit_rps=0.5)
 
 
 # ---- decorators keep what they are given ----------------------------------------------------------
@@ -40,6 +52,17 @@ def get_file(request: Request) -> bytes | None:
 @app.post("/untyped")
 async def untyped(request):  # type: ignore[no-untyped-def]
     return request
+
+
+def by_user(request: Request) -> str | None:
+    return request.headers.get("x-user")
+
+
+@app.put("/guarded", deadline="80ms", rate_limit="100/s", breaker="db", limit_concurrency=8, critical=True)
+@app.put("/more", deadline=0, rate_limit=["1/s", RateLimit("10/m", by="client")], breaker=CircuitBreaker("cache"))
+@app.put("/less", deadline=None, rate_limit=False, breaker=False)
+@app.put("/keyed", rate_limit=RateLimit("1/s", capacity=5, by=by_user, cost=2, name="user", table_bytes="64k"))
+def guarded(request: Request) -> None: ...
 
 
 @app.middleware
@@ -65,6 +88,14 @@ app.get("/x")(lambda request: request.path)
 app.get("/x")(lambda: None)  # type: ignore[type-var]
 app.get("/x", limit_body=1.5)  # type: ignore[arg-type]
 app.get("/x", limit_bdy="1k")  # type: ignore[call-arg]
+app.get("/x", deadline=0.08)  # type: ignore[arg-type]
+app.get("/x", rate_limit=True)  # type: ignore[arg-type]
+app.get("/x", breaker=5)  # type: ignore[arg-type]
+app.get("/x", critical="yes")  # type: ignore[arg-type]
+App(breaker=5)  # type: ignore[arg-type]
+RateLimit(100)  # type: ignore[arg-type]
+RateLimit("1/s", 5)  # type: ignore[call-arg]
+RateLimit("1/s").rate = 2.0  # type: ignore[misc]
 app.route("/x", 3)  # type: ignore[arg-type]
 
 
@@ -143,6 +174,21 @@ def blocks() -> None:
     router.add("GET", "/", get_user)
     assert_type(router.match("GET", "/"), tuple[Any, dict[str, str]] | None)
     assert_type(BufferPool().acquire(), Buffer)
+    assert_type(RateLimit("1/s").capacity, int)
+    assert_type(TokenBucket(100, 10).take(), int)
+
+
+async def outbound() -> None:
+    database = app.breaker("db", failures=5, open_for="1s", longest_open="30s", lease="2s", volume=20, ratio=0.5)
+    assert_type(database, CircuitBreaker)
+    try:
+        async with database:
+            pass
+        with database:
+            pass
+    except BreakerOpen as error:
+        assert_type(error.retry_after_s, int)
+    app.breaker("db", failures="5")  # type: ignore[arg-type]
 
 
 def test() -> None:

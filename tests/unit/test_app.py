@@ -12,7 +12,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from highperf import App, ConfigError, HTTPError, Request, Response, RouteConflict
+from highperf import App, CircuitBreaker, ConfigError, HTTPError, RateLimit, Request, Response, RouteConflict
+from highperf.config import Layers, resolve
+from highperf.core.cycle import Route
 from highperf.testing import TestResponse
 
 variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable", default="unset")
@@ -242,6 +244,202 @@ def test_generator_is_no_handler() -> None:
 
 
 # ---- policies -------------------------------------------------------------------------------------
+
+
+def routes(app: App, environ: dict[str, str] | None = None) -> dict[str, Route]:
+    """The Routes that a server makes of an app, by name."""
+    router = app.build(resolve(Layers(app=app.defaults, environ=environ or {})))
+    return {route.name: route for _, _, route in router.routes()}
+
+
+def breaker_names(app: App, environ: dict[str, str] | None = None) -> dict[str, str | None]:
+    return {name: route.breaker and route.breaker.name for name, route in routes(app, environ).items()}
+
+
+def test_a_wrong_policy_is_refused_where_it_is_declared() -> None:
+    app = App()
+    with pytest.raises(ConfigError) as caught:
+        app.get("/x", deadline="fast")
+    assert str(caught.value) == (
+        "route GET /x: deadline='fast', expected a duration from 1ms to 24h such as 80ms, 2s or 1m30s, or 0 to turn "
+        "it off"
+    )
+    with pytest.raises(ConfigError, match=r"^route PUT POST /x: unknown policy 'brekaer'\. Did you mean breaker\?$"):
+        app.route("/x", ["PUT", "POST"], brekaer="db")  # type: ignore[call-arg]
+
+
+def test_a_route_is_made_of_its_policies() -> None:
+    app = App(health=False)
+    limits = [RateLimit("100/s"), RateLimit("1/s", by="client")]
+    app.post(
+        "/orders/{id}",
+        deadline="80ms",
+        rate_limit=limits,
+        breaker="db",
+        limit_body="1k",
+        limit_concurrency=8,
+        critical=True,
+    )(nothing)
+    (route,) = routes(app).values()
+    assert (route.name, route.pattern, route.handler) == ("POST /orders/:id", "/orders/:id", nothing)
+    assert (route.deadline_ns, route.limits, route.limit_body) == (80_000_000, tuple(limits), 1024)
+    assert (route.limit_concurrency, route.critical) == (8, True)
+    assert route.breaker is app.breaker("db")
+
+
+def test_what_a_route_leaves_open_is_the_servers() -> None:
+    app = App(health=False, request_timeout="1s")
+    app.get("/open")(nothing)
+    app.get("/none", deadline=0)(nothing)
+    app.get("/own", deadline="80ms")(nothing)
+    for environ, timeout_ns in (({}, 1_000_000_000), ({"REQUEST_TIMEOUT": "2s"}, 2_000_000_000)):
+        deadlines = {name: route.deadline_ns for name, route in routes(app, environ).items()}
+        assert deadlines == {"GET /open": timeout_ns, "GET /none": 0, "GET /own": 80_000_000}
+    route = routes(app)["GET /open"]
+    assert (route.limits, route.breaker, route.limit_body) == ((), None, -1)
+    assert (route.limit_concurrency, route.critical) == (0, False)
+
+
+def test_a_router_is_made_anew_for_each_settings() -> None:
+    app = App(health=False)
+    app.get("/", breaker=True)(nothing)
+    first, second = app.build(), app.build()
+    assert first is not second
+    one, other = (router.routes()[0][2] for router in (first, second))
+    assert one is not other
+    assert one.breaker is other.breaker  # a breaker's state outlives the settings
+
+
+def test_what_the_server_answers_itself_is_not_guarded() -> None:
+    app = App(breaker=True, request_timeout="1s", cb_failure_threshold=5)
+    for route in routes(app).values():
+        assert (route.deadline_ns, route.limits, route.breaker) == (0, (), None)
+
+
+def test_requests_that_no_route_takes_have_a_deadline_where_middleware_sees_them() -> None:
+    app = echoing()
+    app.build(resolve(Layers(app={"request_timeout": "1s"})))
+    assert app.fallback is not None
+    assert (app.fallback.deadline_ns, app.fallback.breaker) == (1_000_000_000, None)
+    plain = App()
+    plain.build()
+    assert plain.fallback is None
+
+
+def test_limits_of_one_name_must_be_the_same() -> None:
+    app = App()
+    app.get("/a", rate_limit=RateLimit("10/s", name="api"))(nothing)
+    app.get("/b", rate_limit=RateLimit("10/s", name="api"))(nothing)
+    with pytest.raises(ConfigError) as caught:
+        app.get("/c", rate_limit=["1/s", RateLimit("20/s", name="api")])
+    assert str(caught.value) == "route GET /c: rate_limit 'api' is not the same as another of this name"
+
+
+# ---- circuit breakers -----------------------------------------------------------------------------
+
+
+def with_breakers(**options: Any) -> App:
+    """Routes with each value of the policy `breaker`."""
+    app = App(health=False, **options)
+    app.get("/silent")(nothing)
+    app.get("/own", breaker=True)(nothing)
+    app.get("/none", breaker=False)(nothing)
+    app.route("/db", ["GET", "POST"], breaker="db")(nothing)
+    return app
+
+
+NAMED = {"GET /own": "GET /own", "GET /none": None, "GET /db": "db", "POST /db": "db"}
+
+
+@pytest.mark.parametrize(
+    ("options", "environ", "silent"),
+    [
+        ({}, {}, None),
+        ({"cb_failure_threshold": 20}, {}, "GET /silent"),
+        ({}, {"CB_FAILURE_THRESHOLD": "5"}, "GET /silent"),
+        ({}, {"CB_OPEN_DURATION": "1s"}, None),
+        ({"breaker": True}, {}, "GET /silent"),
+        ({"breaker": "api"}, {}, "api"),
+        ({"breaker": False}, {"CB_FAILURE_THRESHOLD": "5"}, None),
+    ],
+)
+def test_which_breaker_a_route_has(options: dict[str, Any], environ: dict[str, str], silent: str | None) -> None:
+    assert breaker_names(with_breakers(**options), environ) == {"GET /silent": silent, **NAMED}
+
+
+def test_a_threshold_of_0_takes_the_breakers_from_all_routes() -> None:
+    app = with_breakers(breaker=True, cb_failure_threshold=20)
+    assert set(breaker_names(app, {"CB_FAILURE_THRESHOLD": "0"}).values()) == {None}
+
+
+def test_a_breaker_made_elsewhere_is_used_as_it_is() -> None:
+    own = CircuitBreaker("elsewhere", failures=3)
+    app = App(health=False, breaker=own, cb_failure_threshold=50)
+    app.get("/")(nothing)
+    assert routes(app)["GET /"].breaker is own
+    assert own.failures == 3
+    with pytest.raises(ConfigError, match="there are two of this name"):
+        app.get("/other", breaker=CircuitBreaker("elsewhere"))
+
+
+@pytest.mark.parametrize("value", ["", 5, CircuitBreaker()])
+def test_a_wrong_breaker_of_the_app_is_refused(value: Any) -> None:
+    with pytest.raises(ConfigError) as caught:
+        App(breaker=value)
+    assert str(caught.value) == f"App: breaker={value!r}, expected a name, a CircuitBreaker that has one, True or False"
+
+
+def test_breakers_are_configured_by_the_settings_and_the_deadlines_of_their_routes() -> None:
+    app = App(cb_failure_threshold=7, cb_open_duration="1s", request_timeout="100ms")
+    app.breaker("db", open_for="3s")
+    app.get("/a", breaker="db", deadline="5s")(nothing)
+    app.get("/b", breaker="db", deadline="1s")(nothing)
+    app.get("/c")(nothing)
+    made = routes(app)
+    database, own = made["GET /a"].breaker, made["GET /c"].breaker
+    assert (database.failures, database.open_for_ns, database.lease_ns) == (7, 3_000_000_000, 10_000_000_000)
+    assert (own.failures, own.open_for_ns, own.lease_ns) == (7, 1_000_000_000, 1_000_000_000)
+    routes(app, {"CB_FAILURE_THRESHOLD": "9"})
+    assert (database.failures, own.failures) == (9, 9)
+
+
+def test_an_app_knows_all_of_its_breakers() -> None:
+    app = with_breakers()
+    own, by_hand = CircuitBreaker("made elsewhere"), app.breaker("by hand")
+    app.get("/elsewhere", breaker=own)(nothing)
+    app.build()
+    assert {breaker.name for breaker in app.breakers} == {"db", "GET /own", "made elsewhere", "by hand"}
+    assert own in app.breakers
+    assert by_hand in app.breakers
+
+
+def test_a_breaker_is_made_before_the_app_serves_and_found_while_it_does() -> None:
+    app = App()
+    made = app.breaker("db")
+
+    @app.get("/:name")
+    async def handler(request: Request) -> dict[str, bool]:
+        return {"same": request.app.breaker(request.params["name"]) is made}
+
+    with app.test_client() as client:
+        assert client.get("/db").json() == {"same": True}
+        assert client.get("/late").status == 500
+    with pytest.raises(RuntimeError, match="breaker 'late' comes too late: the app is serving already"):
+        app.breaker("late")
+
+
+def test_a_breaker_guards_a_block_of_a_handler() -> None:
+    app = App(health=False)
+    database = app.breaker("db", failures=2)
+
+    @app.get("/")
+    async def handler(request: Request) -> None:
+        async with database:
+            raise OSError("no database")
+
+    with app.test_client() as client:
+        assert [client.get("/").status for _ in range(3)] == [500, 500, 503]
+        assert "'db' is open" in client.get("/").json()["detail"]
 
 
 @pytest.mark.parametrize(("limit", "octets"), [("1k", 1024), (3, 3), (0, 0)])

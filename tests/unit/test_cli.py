@@ -163,6 +163,43 @@ def test_check_config_finds_routes_that_conflict() -> None:
     assert len(result.stderr.splitlines()) == 1
 
 
+@pytest.mark.parametrize(
+    ("declaration", "reason"),
+    [
+        ('app.get("/x", limit_concurrency=-1)', "route GET /x: limit_concurrency=-1, expected a whole number from 0 to "
+                                                "1000000"),
+        ('app.get("/x", rate_limt="1/s")', "route GET /x: unknown policy 'rate_limt'. Did you mean rate_limit?"),
+        ('RateLimit("1/s", by="client", cost=2)', "RateLimit: cost=2, expected a whole number from 1 to 1, the "
+                                                  "capacity"),
+        ('app.breaker("db", ratio=2)', "breaker 'db': ratio=2, expected a share from 0.000001 to 1"),
+        ('App(breaker=2)', "App: breaker=2, expected a name, a CircuitBreaker that has one, True or False"),
+    ],
+)  # fmt: skip
+def test_check_config_finds_a_wrong_declaration_and_its_place(declaration: str, reason: str) -> None:
+    Path("shop.py").write_text(f"from highperf import App, RateLimit\napp = App()\n{declaration}\n")
+    result = invoke("shop:app", "--check-config")
+    assert result.exit_code == 2
+    said = rf'Error: Could not import "shop:app": {re.escape(reason)} \(.*shop\.py, line 3\)\n'
+    assert re.fullmatch(said, result.stderr), result.stderr
+
+
+def test_print_config_shows_the_guards_of_the_reference_api() -> None:
+    result = invoke("--print-config", "--limit-concurrency", "0", env={"RATE_LIMIT_CAPACITY": "50"})
+    assert result.exit_code == 0, result.stderr
+    rows = [tuple(re.split(r" {2,}", line)) for line in result.stdout.splitlines()]
+    guards = [row for row in rows if re.match("rate_|cb_|request_timeout|limit_conc", row[0])]
+    assert guards == [
+        ("rate_limit_rps", "1000", "App(rate_limit_rps=...)"),
+        ("rate_limit_capacity", "50", "environment variable RATE_LIMIT_CAPACITY"),
+        ("cb_failure_threshold", "20", "App(cb_failure_threshold=...)"),
+        ("cb_open_duration", "2s", "App(cb_open_duration=...)"),
+        ("request_timeout", "100ms", "App(request_timeout=...)"),
+        ("request_timeout_header", "Request-Timeout", "default"),
+        ("limit_concurrency", "0", "flag --limit-concurrency"),
+        ("rate_limit_burst", "50", "derived"),
+    ]
+
+
 def test_check_config_finds_a_wrong_setting_of_the_app() -> None:
     Path("shop.py").write_text("from highperf import App\napp = App(idle_timeout='9')\n")
     result = invoke("shop:app", "--check-config")

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from highperf import ConfigError, RateLimit, Request
+from highperf import CircuitBreaker, ConfigError, RateLimit, Request, TokenBucket
 from highperf.policies import Policy, RoutePolicy, read_policy
+from highperf.values import most_tokens
 
 MS = 1_000_000
 RATES = "100/s, 5.5/s, 10/m, 1000/h or 5000/d, at least 0.0001 and at most 1000000000 a second"
@@ -91,6 +92,14 @@ def test_what_has_a_bucket_of_its_own(by: Any, kind: str, header: bytes, key: An
             {"rate": "1000/s", "capacity": 1_000_000_001},
             "capacity=1000000001, expected a whole number from 1 to 1000000000",
         ),
+        (
+            {"rate": "1000001/s", "by": "client"},
+            "rate='1000001/s', expected at most 1000000 a second, as it is by client",
+        ),
+        (
+            {"rate": "1000/s", "by": "header:a", "capacity": 100_000_001},
+            "capacity=100000001, expected a whole number from 1 to 100000000",
+        ),
         *(
             ({"cost": value}, f"cost={value!r}, expected a whole number from 1 to 100, the capacity")
             for value in (0, -1, 101, 1.0, None, True)
@@ -102,14 +111,12 @@ def test_what_has_a_bucket_of_its_own(by: Any, kind: str, header: bytes, key: An
             for value in ('a"b', "a\\b", "\xe9", " a", "a ", "a\nb", "x" * 65, None, b"a")
         ),
         *(
-            ({"table_bytes": value}, f"table_bytes={value!r}, expected a size from 4k to 64m")
-            for value in (0, 4095, 64 * 1024**2 + 1, "1g", 1.5, None, True)
+            ({"table_bytes": value}, f"table_bytes={value!r}, expected a size from 4k to 128m that is a power of two")
+            for value in (0, 2048, 4095, 5000, 256 * 1024**2, "3m", "1g", 1.5, None, True)
         ),
     ],
 )  # fmt: skip
 def test_a_limit_that_cannot_be_used_is_refused_where_it_is_made(arguments: dict[str, Any], sentence: str) -> None:
-    if "capacity" in arguments and "rate" not in arguments:
-        arguments = {**arguments, "rate": "100/s"}
     with pytest.raises(ConfigError) as caught:
         RateLimit(**{"rate": "100/s", **arguments})
     assert str(caught.value) == f"RateLimit: {sentence}"
@@ -128,22 +135,23 @@ def test_a_limit_cannot_be_changed_and_equals_its_like() -> None:
         limit.rate = 2.0
 
 
-@given(st.integers(1, 10**9), st.sampled_from(["s", "m", "min", "h", "d"]))
-def test_every_rate_is_usable_or_refused(number: int, unit: str) -> None:
+@given(st.integers(1, 10**9), st.sampled_from(["s", "m", "min", "h", "d"]), st.booleans())
+def test_what_is_accepted_makes_a_bucket(number: int, unit: str, largest: bool) -> None:
     try:
         limit = RateLimit(f"{number}/{unit}")
     except ConfigError:
-        assert number / {"d": 86400}.get(unit, 3600) < 0.0001
+        assert number / 86400 < 0.0001
     else:
-        assert 0.0001 <= limit.rate <= 1e9
-        assert 1 <= limit.capacity <= limit.rate * 90 * 86400
+        capacity = most_tokens(limit.rate) if largest else limit.capacity
+        bucket = TokenBucket(limit.rate, RateLimit(f"{number}/{unit}", capacity=capacity).capacity)
+        assert bucket.capacity >= 1
 
 
 # ---- policies -------------------------------------------------------------------------------------
 
 
 def test_a_route_that_says_nothing_leaves_all_to_the_server() -> None:
-    policy = read_policy({}, "GET /x")
+    policy = read_policy({}, "route GET /x")
     assert policy == RoutePolicy()
     assert (policy.deadline, policy.limit_body) == (None, -1)
 
@@ -168,6 +176,10 @@ def test_each_policy_that_a_type_checker_knows_is_read() -> None:
         ("rate_limit", False, ()),
         ("rate_limit", None, ()),
         ("rate_limit", [], ()),
+        ("breaker", "db", "db"),
+        ("breaker", True, True),
+        ("breaker", False, False),
+        ("breaker", None, None),
         ("limit_body", "1k", 1024),
         ("limit_body", 0, 0),
         ("limit_body", None, -1),
@@ -179,7 +191,7 @@ def test_each_policy_that_a_type_checker_knows_is_read() -> None:
     ],
 )
 def test_a_policy_is_read(name: str, value: object, read: object) -> None:
-    assert getattr(read_policy({name: value}, "GET /x"), name) == read
+    assert getattr(read_policy({name: value}, "route GET /x"), name) == read
 
 
 DURATION = "a duration from 1ms to 24h such as 80ms, 2s or 1m30s, or 0 to turn it off"
@@ -193,6 +205,11 @@ CONCURRENCY = "a whole number from 0 to 1000000"
     [
         ("deadline", ["fast", "80", "", "-1s", "25h", "1us", 80, 0.0, 1.5, True, False, [1]], DURATION),
         ("rate_limit", ["fast", "100", "0/s", "", 100, 1.5, True, ["1/s", "fast"], {"1/s"}], RATE_LIMIT),
+        (
+            "breaker",
+            ["", "a\nb", 5, 0, b"db", CircuitBreaker()],
+            "a name, a CircuitBreaker that has one, True or False",
+        ),
         ("limit_body", ["x", "-1", -1, 1.5, "1g", True, "", [1]], SIZE),
         ("limit_concurrency", [-1, 1_000_001, 1.5, "8", True, [1]], CONCURRENCY),
         ("critical", ["yes", 1, None], "True or False"),
@@ -204,8 +221,13 @@ def test_a_policy_that_cannot_be_used_is_named_with_its_route_and_what_was_expec
 ) -> None:
     for value in values:
         with pytest.raises(ConfigError) as caught:
-            read_policy({name: value}, "GET /x")
+            read_policy({name: value}, "route GET /x")
         assert str(caught.value) == f"route GET /x: {name}={value!r}, expected {expected}"
+
+
+def test_a_breaker_that_has_a_name_is_taken_as_it_is() -> None:
+    breaker = CircuitBreaker("db")
+    assert read_policy({"breaker": breaker}, "route GET /x").breaker is breaker
 
 
 def test_what_is_said_of_a_wrong_value_stays_on_one_line_of_bounded_length() -> None:
@@ -214,7 +236,7 @@ def test_what_is_said_of_a_wrong_value_stays_on_one_line_of_bounded_length() -> 
             return "two\nlines " * 20
 
     with pytest.raises(ConfigError) as caught:
-        read_policy({"critical": Long()}, "GET /x")
+        read_policy({"critical": Long()}, "route GET /x")
     assert str(caught.value) == f"route GET /x: critical={('two lines ' * 8)[:77]}..., expected True or False"
 
 
@@ -228,5 +250,5 @@ def test_what_is_said_of_a_wrong_value_stays_on_one_line_of_bounded_length() -> 
 )
 def test_an_unknown_policy_is_refused_and_the_nearest_is_named(name: str, hint: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        read_policy({name: 1}, "GET /x")
+        read_policy({name: 1}, "route GET /x")
     assert str(caught.value) == f"route GET /x: unknown policy {name!r}.{hint}"

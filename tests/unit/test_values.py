@@ -5,7 +5,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from highperf import values
-from highperf.values import counted, did_you_mean, parse_duration, parse_size, quote, show_duration, show_size
+from highperf.guards.limiter import TokenBucket
+from highperf.values import (
+    counted,
+    did_you_mean,
+    most_tokens,
+    parse_duration,
+    parse_size,
+    quote,
+    show_decimal,
+    show_duration,
+    show_size,
+)
 
 MS = 1_000_000
 
@@ -81,6 +92,14 @@ def test_a_shown_size_reads_as_itself(octets: int) -> None:
         (values.duration(off=False), "24h", 24 * 3600 * 1000 * MS),
         (values.size(least=32, most=1024), "1k", 1024),
         (values.number(least=0, most=65535), "65535", 65535),
+        (values.rate(), "0", 0.0),
+        (values.rate(), "0.0001", 0.0001),
+        (values.rate(), "1000000000", 1e9),
+        (values.rate(), "2.50", 2.5),
+        (values.rate(), "0.0012345678901234567", 0.0012345678901234567),
+        (values.switchable(values.matching(r"[a-z]+", "letters", "WORD")), "abc", "abc"),
+        (values.switchable(values.matching(r"[a-z]+", "letters", "WORD")), "OFF", ""),
+        (values.switchable(values.matching(r"[a-z]+", "letters", "WORD")), "", ""),
         (values.boolean(), "Yes", True),
         (values.boolean(), "1", True),
         (values.boolean(), "OFF", False),
@@ -108,6 +127,12 @@ def test_a_kind_takes_what_lies_in_its_bounds(kind: values.Kind, text: str, valu
         (values.number(least=0, most=65535), "1.0"),
         (values.number(least=0, most=65535), "\u0661"),
         (values.number(least=0, most=65535), "9" * 5000),
+        *(
+            (values.rate(), text)
+            for text in ("-1", "0.00009", "1000000001", "nan", "inf", "1e3", "1.", ".5", "", "1_0")
+        ),
+        (values.rate(), "0." + "0" * 5000),
+        (values.switchable(values.matching(r"[a-z]+", "letters", "WORD")), "ABC"),
         (values.boolean(), "maybe"),
         (values.boolean(), ""),
         (values.choice("LEVEL", "info", "debug"), "trace"),
@@ -119,6 +144,18 @@ def test_a_kind_takes_what_lies_in_its_bounds(kind: values.Kind, text: str, valu
 def test_a_kind_refuses_what_lies_outside(kind: values.Kind, text: str) -> None:
     with pytest.raises(ValueError, match=r"^"):
         kind.parse(text)
+
+
+@given(st.floats(0.0001, 1e9))
+def test_a_shown_number_reads_as_itself(number: float) -> None:
+    text = show_decimal(number)
+    assert float(text) == number
+    assert "e" not in text
+
+
+@given(st.floats(0.0001, 1e9))
+def test_the_largest_capacity_of_a_rate_can_be_kept(rate: float) -> None:
+    assert TokenBucket(rate, most_tokens(rate)).capacity <= rate * 90 * 86_400
 
 
 def test_a_kind_says_its_bounds() -> None:
