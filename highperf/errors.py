@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+SHUTTING_DOWN = "the server is shutting down"  # the message of a CancelledError at the shutdown timeout
 DEADLINE_PASSED = "the deadline has passed"  # the message of a CancelledError that a deadline caused
 
 

@@ -12,19 +12,21 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+from highperf.errors import SHUTTING_DOWN
+
 
 async def call_in_thread(function: Callable[[Any], Any], argument: Any) -> Any:
     """What the function returns or raises, called in a thread with this task's context variables.
 
     Cancelled before a thread was free, it is never called. Cancelled later, this waits for its end, and
-    raises what it raised, or else CancelledError; a second cancellation ends the wait.
+    raises what it raised, or else CancelledError; a second cancellation, or the server's end, ends the wait.
     """
     call = _Call(functools.partial(contextvars.copy_context().run, function, argument))
     future = asyncio.get_running_loop().run_in_executor(None, call.run)
     try:
         await asyncio.wait((future,))
-    except asyncio.CancelledError:
-        await _let_end(call, future)
+    except asyncio.CancelledError as error:
+        await _let_end(call, future, patient=error.args != (SHUTTING_DOWN,))
         raise
     return future.result()
 
@@ -49,9 +51,9 @@ class _Call:
         return self._claim.acquire(blocking=False)
 
 
-async def _let_end(call: _Call, future: asyncio.Future[Any]) -> None:
+async def _let_end(call: _Call, future: asyncio.Future[Any], *, patient: bool) -> None:
     try:
-        if not call.drop():
+        if not call.drop() and patient:
             await asyncio.wait((future,))
             future.result()
     finally:

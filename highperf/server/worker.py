@@ -22,7 +22,7 @@ import uvloop
 
 from highperf.config import Settings
 from highperf.core.worker import Worker
-from highperf.errors import StartupError
+from highperf.errors import SHUTTING_DOWN, StartupError
 from highperf.server.loader import user_code_failure
 from highperf.server.logs import logger
 from highperf.server.signals import Signals
@@ -212,7 +212,7 @@ class Server:
             )
             await self._wait(self._deadline_s, idle, self._hurrying)
         if worker.connections:
-            worker.cancel_requests("the server is shutting down")
+            worker.cancel_requests(SHUTTING_DOWN)
             await self._wait(self._deadline_s + CANCELLING_S, idle)
             worker.abort()
         worker.on_idle = None

@@ -244,8 +244,9 @@ def test_a_handler_that_blocks_the_loop_does_not_hold_up_the_end() -> None:
 
 
 def test_a_thread_that_does_not_end_does_not_hold_up_the_end() -> None:
-    with running("shop:app", files={"shop.py": APP}, env=TIMEOUT) as server, started(server, "/thread"):
+    with running("shop:app", files={"shop.py": APP}, env=TIMEOUT) as server, started(server, "/thread") as client:
         server.signal(signal.SIGTERM)
+        assert the_rest(client).startswith(b"HTTP/1.1 503 ")
         assert server.wait(CLOSE_BOUND_S) == 0
         assert "Finished server process" in last_event(server)
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from highperf.errors import SHUTTING_DOWN
 from highperf.threads import call_in_thread
 
 PATIENCE_S = 10.0
@@ -148,6 +149,19 @@ def test_a_second_cancellation_ends_the_wait_and_what_comes_later_is_nobodys(out
 
     run(main())
     assert noise == []
+
+
+def test_the_end_of_the_server_is_not_waited_with() -> None:
+    async def main() -> None:
+        work = Work()
+        task = await begun(work)
+        task.cancel(SHUTTING_DOWN)
+        with pytest.raises(asyncio.CancelledError, match=SHUTTING_DOWN):
+            await task
+        assert not work.ended.is_set()
+        work.gate.set()
+
+    run(main())
 
 
 def test_a_thread_may_outlive_the_loop() -> None:
