@@ -63,8 +63,8 @@ class Policy(TypedDict, total=False):
             ``limit_request_body``.
         limit_concurrency: requests of this route that may run at once in one worker; 503 above it.
             0: no such limit, which is the default. The server's ``limit_concurrency`` holds besides.
-        critical: may use the reserve of ``limit_concurrency`` that other routes leave free, and is
-            not refused for a queue. Default: False.
+        critical: the last to be refused. A fifth of the server's ``limit_concurrency`` is kept for such routes,
+            once there is one, and in it they are served while a queue has others refused. Default: False.
         blocking: run a ``def`` handler in a thread, because it blocks. A request that is cancelled goes on
             until its thread has ended, for a thread cannot be stopped. Default: False.
     """

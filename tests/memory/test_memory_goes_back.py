@@ -65,7 +65,7 @@ def run(script: str, *arguments: str) -> list[int]:
 def test_memory_of_a_burst_goes_back_after_some_trims(capacity: int) -> None:
     burst, left = run(BURST, str(capacity))
     assert burst > 12 * MIB
-    assert left < 2 * MIB
+    assert left < 3 * MIB  # of that 1 MiB, by chance: Python's objects come in arenas, and the last may stay in use
 
 
 def test_router_frees_its_tree() -> None:
