@@ -7,4 +7,8 @@ wrk          drives wrk, reads its report       sampling  one sample of load
 connections  their memory and their number      machine   whose turn, how quiet, how fast
 results      the file of samples                tables    samples as text
 goals        what should be, and is it?         run       rounds and the command line
+
+openloop     drives the open-loop generator     guarded   the app whose guards are measured
+overload     goodput against the load           chart     lines as SVG
+overload_report, overload_plot                  its samples as text, as a picture
 """

@@ -32,11 +32,11 @@ class Peer:
     note: str = ""
 
 
-def highperf(name: str, app: str, **more: Any) -> Peer:
+def highperf(name: str, app: str, env: dict[str, str] | None = None, **more: Any) -> Peer:
     return Peer(
         name,
         f"{{python}} -m highperf {app} --app-dir {{apps}} --port {{port}} --backlog 4096 --log-level warning",
-        env={"PYTHONPATH": "{root}", "IDLE_TIMEOUT": "300s"},
+        env={"PYTHONPATH": "{root}", "IDLE_TIMEOUT": "300s"} | (env or {}),
         distributions="highperf uvloop orjson",
         **more,
     )
