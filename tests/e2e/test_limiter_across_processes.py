@@ -77,48 +77,35 @@ def check(probe: Any, bucket: TokenBucket, epoch_ns: int, logs: list[Any]) -> No
     assert worst_excess([(instant, 1) for instant in instants], bucket.capacity, interval) <= 0
 
 
-def race_to_take(probe: Any, children: list[int]) -> int:
-    """Four take without a refusal among them; returns how many takes another one's fell into."""
-    segment = Segment.create(2**20)
-    bucket = TokenBucket(1e9, 10**9, segment=segment)
-    logs = [mmap(-1, probe.log_bytes(40_000)) for _ in range(PROCESSES)]
+def stop_when_raced(probe: Any, children: list[int], logs: list[Any]) -> None:
+    if SEVERAL_CPUS:
+        wait_for(lambda: sum(probe.raced(log) for log in logs) >= RACES)
     for log in logs:
-        fork(children, lambda log=log: probe.hammer(bucket, segment, log))
-    probe.open_gate(segment)
+        probe.stop(log)
     join(children)
-    assert [probe.count(log) for log in logs] == [40_000] * PROCESSES
-    check(probe, bucket, segment.epoch_ns, logs)
-    return sum(probe.raced(log) for log in logs)
 
 
-def race_to_give_back(probe: Any, children: list[int]) -> int:
-    """Four take three and give back one; returns how often another came in between."""
-    segment, rounds = Segment.create(2**20), 20_000
-    bucket = TokenBucket(0.1, 864_000, segment=segment)  # so slow that nothing comes back by itself
+def test_takes_and_refunds_that_race_are_all_counted(probe: Any, children: list[int]) -> None:
+    segment = Segment.create(2**20)
+    bucket = TokenBucket(1e6, 10**9, segment=segment)  # enough for all that these can take
+    start_ns = time.monotonic_ns()
+    first = 10**8  # so much that the bucket is never full while they race
+    bucket.take(first, now_ns=start_ns)
     logs = [mmap(-1, probe.log_bytes(0)) for _ in range(PROCESSES)]
     for log in logs:
-        fork(children, lambda log=log: probe.take_and_give_back(bucket, segment, log, rounds))
-    probe.open_gate(segment)
-    join(children)
-    assert [probe.decisions(log) for log in logs] == [rounds] * PROCESSES
-    assert bucket.available() in (864_000 - 2 * rounds * PROCESSES, 864_000 - 2 * rounds * PROCESSES + 1)
-    return sum(probe.raced(log) for log in logs)
-
-
-@pytest.mark.parametrize("race", [race_to_take, race_to_give_back])
-def test_whatever_four_that_race_do_is_counted(race: Callable[..., int], probe: Any, children: list[int]) -> None:
-    deadline, raced = time.monotonic() + PATIENCE_S, race(probe, children)
-    while raced < RACES and SEVERAL_CPUS and time.monotonic() < deadline:
-        raced += race(probe, children)
-    assert raced >= RACES or not SEVERAL_CPUS, "the processes did not race"
+        fork(children, lambda log=log: probe.take_and_give_back(bucket, log))
+    wait_for(lambda: all(probe.decisions(log) > 1000 for log in logs))
+    stop_when_raced(probe, children, logs)
+    taken = first + 2 * sum(probe.decisions(log) for log in logs)
+    arrival = 256 * (start_ns - segment.epoch_ns) + taken * probe.interval_units(bucket)
+    assert segment.read_word(segment.area("bucket ", 64)) == arrival
 
 
 def test_one_killed_and_one_stopped_among_four_that_race_change_nothing(probe: Any, children: list[int]) -> None:
     segment = Segment.create(2**20)
     bucket = TokenBucket(100_000, 500, segment=segment)
     logs = [mmap(-1, probe.log_bytes(2_000_000)) for _ in range(PROCESSES)]
-    pids = [fork(children, lambda log=log: probe.hammer(bucket, segment, log)) for log in logs]
-    probe.open_gate(segment)
+    pids = [fork(children, lambda log=log: probe.hammer(bucket, log)) for log in logs]
     wait_for(lambda: all(probe.count(log) > 500 for log in logs))
 
     killed, stopped, *others = range(PROCESSES)
@@ -136,11 +123,7 @@ def test_one_killed_and_one_stopped_among_four_that_race_change_nothing(probe: A
     os.kill(pids[stopped], signal.SIGCONT)
     wait_for(lambda: probe.count(logs[stopped]) > before[stopped] + 500)
 
-    if SEVERAL_CPUS:
-        wait_for(lambda: sum(probe.raced(log) for log in logs) >= RACES)
-    for log in logs:
-        probe.stop(log)
-    join(children)
+    stop_when_raced(probe, children, logs)
     check(probe, bucket, segment.epoch_ns, logs)
 
 

@@ -59,13 +59,12 @@ def pass_gate(Segment segment):
         pass
 
 
-def hammer(TokenBucket bucket, Segment segment, unsigned char[::1] memory):
-    """Once the gate is open, takes one by one, as fast as can be, until told to stop or the log is full."""
+def hammer(TokenBucket bucket, unsigned char[::1] memory):
+    """Takes one by one, as fast as can be, until told to stop or the log is full."""
     cdef Log* log = log_c(memory)
     cdef uint64_t room = (memory.shape[0] - sizeof(Log)) // sizeof(Admission)
     cdef uint64_t arrival, seen, mine
     cdef long long now_ns
-    pass_gate(segment)
     with nogil:
         while load_word(&log.stop) == 0 and log.count < room:
             now_ns = monotonic_ns()
@@ -77,14 +76,13 @@ def hammer(TokenBucket bucket, Segment segment, unsigned char[::1] memory):
             log.raced += (mine != arrival) if mine != seen else load_word(bucket.words) != seen
 
 
-def take_and_give_back(TokenBucket bucket, Segment segment, unsigned char[::1] memory, int rounds):
-    """Once the gate is open, takes three tokens and gives one of them back, so many times."""
+def take_and_give_back(TokenBucket bucket, unsigned char[::1] memory):
+    """Takes three tokens and gives one of them back, again and again until told to stop; none is to be refused."""
     cdef Log* log = log_c(memory)
     cdef uint64_t arrival
     cdef long long now_ns
-    pass_gate(segment)
     with nogil:
-        for _ in range(rounds):
+        while load_word(&log.stop) == 0:
             now_ns = monotonic_ns()
             log.decisions += bucket.take_at_c(3, now_ns, &arrival) == 0
             log.raced += load_word(bucket.words) != arrival
@@ -92,7 +90,7 @@ def take_and_give_back(TokenBucket bucket, Segment segment, unsigned char[::1] m
 
 
 def drive(TokenBucket bucket, Segment segment, unsigned char[::1] memory, long long step_ns, uint64_t calls):
-    """Once the gate is open, takes at instants that all callers draw from one clock in the segment, until `calls` are drawn."""
+    """Once the gate is open, takes at instants that all draw from one clock in the segment, `calls` in all."""
     cdef Log* log = log_c(memory)
     cdef uint64_t* clock = <uint64_t*>segment.area_c("virtual clock", LINE_BYTES)
     cdef uint64_t arrival, drawn
@@ -117,8 +115,16 @@ def count(unsigned char[::1] memory):
     return load_word(&log_c(memory).count)
 
 
+def decisions(unsigned char[::1] memory):
+    return load_word(&log_c(memory).decisions)
+
+
+def raced(unsigned char[::1] memory):
+    return load_word(&log_c(memory).raced)
+
+
 def read(unsigned char[::1] memory):
-    """(decisions, raced, [(arrival, before_ns), ...])"""
+    """[(arrival, before_ns), ...]"""
     cdef Log* log = log_c(memory)
     entries = range(load_word(&log.count))
-    return log.decisions, log.raced, [(log.admissions[at].arrival, log.admissions[at].before_ns) for at in entries]
+    return [(log.admissions[at].arrival, log.admissions[at].before_ns) for at in entries]
