@@ -188,6 +188,14 @@ def test_half_of_a_take_is_given_back_when_time_brought_the_other_half() -> None
     assert bucket.available(2 * MS) == 4  # as if six had been taken
 
 
+def test_the_last_fraction_of_a_nanosecond_is_given_back() -> None:
+    bucket = TokenBucket(3, 1)
+    bucket.take(now_ns=0)
+    assert bucket.take(now_ns=333_333_333) == 1
+    bucket.refund(1, 0, now_ns=333_333_333)
+    assert bucket.take(now_ns=333_333_333) == 0
+
+
 def test_a_bucket_never_holds_more_than_its_capacity() -> None:
     bucket = TokenBucket(1000, 10)
     bucket.take(2, now_ns=0)
