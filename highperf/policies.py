@@ -91,8 +91,8 @@ class RateLimit:
         rate: a number and a unit: ``"100/s"``, ``"5.5/s"``, ``"10/m"`` (or ``/min``), ``"1000/h"``, ``"5000/d"``.
         capacity: requests that may come at once. Default: the number of the rate, at least 1.
         by: what has a bucket of its own. None: all requests share one. ``"client"``: the client's address, with
-            IPv6 its /64 network. ``"header:X-API-Key"``: the value of this field; requests without it share a
-            bucket. A function of the request: the str or bytes it returns; None is not limited.
+            IPv6 its /64 network. ``"header:X-API-Key"``: the value of this field; requests without it are
+            told apart by address. A function of the request: the str or bytes it returns; None is not limited.
         cost: tokens that a request takes.
         name: limits of one name on several routes share their tokens, and must be the same; it is also what
             the RateLimit field calls the limit. Default: the route's own.

@@ -66,7 +66,9 @@ cdef class Segment:
             memory = mmap(NULL, self.size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0)
         if memory == MAP_FAILED:
             os.close(fd)
-            raise StartupError(f"file descriptor {fd} is not a highperf segment: its {self.size} bytes cannot be mapped")
+            raise StartupError(
+                f"file descriptor {fd} is not a highperf segment: its {self.size} bytes cannot be mapped"
+            )
         self.fd = fd
         self.memory = <char*>memory
         if epoch_ns >= 0:

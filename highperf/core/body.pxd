@@ -23,7 +23,7 @@ cdef class BodyReader:
     cdef long long waiting_since_ns     # 0: nobody waits for the client
     cdef long long waited_ns    # before that
     cdef Timer* postponed       # of the request's deadline, which came while it waited; or NULL
-    cdef long long postponed_ns # what was left of it
+    cdef long long postponed_ns     # what was left of it
 
     # for the wire
     cdef int feed_c(self, const char* octets, Py_ssize_t size) except -1

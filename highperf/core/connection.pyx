@@ -26,7 +26,7 @@ from highperf.core.cycle cimport (
 )
 from highperf.core.gate cimport Gate
 from highperf.core.outgoing cimport TIMER_WRITE, Outgoing
-from highperf.core.stream cimport CLIENT_KEY_SIZE, LENGTH_UNKNOWN
+from highperf.core.stream cimport LENGTH_UNKNOWN
 from highperf.core.worker cimport KEY_FAILED, PASSED, Worker
 from highperf.guards.deadlines cimport TimeoutList, armed_c, disarm_c
 from highperf.wire.buffers cimport Buffer

@@ -23,7 +23,7 @@ cdef class Route:
     cdef readonly object handler
     cdef readonly str name              # for people, and what its limits are called in the segment
     cdef readonly long long limit_body  # octets; -1: the server's
-    cdef readonly long long deadline_ns # 0: none
+    cdef readonly long long deadline_ns  # 0: none
     cdef readonly tuple limits          # RateLimits
     cdef readonly object breaker        # CircuitBreaker or None
     cdef readonly long long limit_concurrency   # 0: none

@@ -79,8 +79,8 @@ class Route:
 def furnish(worker: Any, settings: Any) -> None:
     """Gives each route of a Worker its guards, in the segment that the worker has."""
 
-def own_name(route: Route, index: int) -> str:
-    """What the route's rate limit of this index is called."""
+def own_limits(worker: Any, route: Route) -> list[Any]:
+    """The Limits that requests to this route are held to besides."""
 
 def server_limits(worker: Any, settings: Any) -> list[Any]:
     """The Limit that all requests are held to, or none."""

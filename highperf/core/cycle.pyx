@@ -25,7 +25,6 @@ from highperf.wire.response cimport (
 from highperf.wire.router cimport Endpoint
 
 import asyncio
-import math
 from types import SimpleNamespace
 
 from highperf.errors import DEADLINE_PASSED, BreakerOpen, HTTPError
@@ -80,23 +79,28 @@ def furnish(Worker worker not None, settings):
         routes.append(worker.fallback)
     worker.shedder = Shedder(settings.limit_concurrency, reserving=any([route.critical for route in routes]))
     for route in routes:
-        own = [Limit(limit, own_name(route, index), worker.segment) for index, limit in enumerate(route.limits)]
-        route.gate = Gate(worker, route, limits + own)
+        route.gate = Gate(worker, route, limits + own_limits(worker, route))
     worker.unrouted = Gate(worker, None, limits) if limits else None
+    for breaker in getattr(worker.app, "breakers", ()):     # also those that stand around outbound calls alone
+        breaker.bind(worker.segment)
 
 
-def own_name(Route route not None, int index):
-    return route.name if index == 0 else f"{route.name} {index + 1}"
+def own_limits(Worker worker not None, Route route not None):
+    # Those of one name share their tokens, on whichever routes they are; the others are the route's own.
+    cdef list own = []
+    for index, limit in enumerate(route.limits):
+        name = limit.name or (route.name if index == 0 else f"{route.name} {index + 1}")
+        own.append(Limit(limit, name, f"{'shared' if limit.name else 'own'} {name}", worker.segment))
+    return own
 
 
 def server_limits(Worker worker not None, settings):
     # The rate limit that all requests are held to, unless it is off.
-    cdef double rate = settings.rate_limit_rps
-    if not rate:
+    if not settings.rate_limit_rps:
         return []
-    capacity = settings.rate_limit_capacity or max(1, math.ceil(rate))
+    rate, capacity = settings.rate_limit_rps, settings.rate_limit_burst
     limit = SimpleNamespace(name="", rate=rate, capacity=capacity, by="", header=b"", key=None, cost=1)
-    return [Limit(limit, "server", worker.segment)]
+    return [Limit(limit, "server", "server", worker.segment)]
 
 
 # ---- where a request goes ---------------------------------------------------------------------

@@ -9,14 +9,15 @@ class Limit:
 
     Args:
         limit: a :class:`highperf.RateLimit`, or what has its attributes.
-        name: what it is called where it has no name of its own.
-        segment: where its buckets lie.
+        name: what clients are told that it is called.
+        place: the name of its tokens in the segment.
+        segment: where these lie.
 
     Raises:
         ValueError: its rate, capacity or cost is out of bounds.
     """
 
-    def __init__(self, limit: Any, name: str, segment: Segment) -> None: ...
+    def __init__(self, limit: Any, name: str, place: str, segment: Segment) -> None: ...
 
 @final
 class Gate:

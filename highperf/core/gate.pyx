@@ -15,19 +15,18 @@
 
 cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
-from libc.string cimport memcmp, memcpy
 from highperf.core.refusal cimport Refusal
 from highperf.core.request cimport Request
-from highperf.core.stream cimport CLIENT_KEY_SIZE, Stream
+from highperf.core.stream cimport Stream
 from highperf.core.worker cimport (
     KEY_FAILED, PASSED, REFUSED_DELAY, REFUSED_FULL, REFUSED_LATE, REFUSED_OPEN, REFUSED_RATE, REFUSED_ROUTE_FULL,
     Worker,
 )
-from highperf.guards.breaker cimport OUTCOME_IGNORED, CircuitBreaker
+from highperf.guards.breaker cimport OUTCOME_IGNORED
 from highperf.guards.deadlines cimport NEVER
 from highperf.guards.keyed cimport KeyedBuckets
 from highperf.guards.limiter cimport TokenBucket
-from highperf.guards.shedder cimport SHED_DELAY, SHED_FULL
+from highperf.guards.shedder cimport SHED_FULL
 from highperf.wire.duration cimport parse_duration_ns
 from highperf.wire.parser cimport Head
 
@@ -47,23 +46,22 @@ cdef str shown_ms(long long time_ns):
 
 @cython.final
 cdef class Limit:
-    def __init__(self, limit, str name not None, segment):
-        # limit: a RateLimit; name: what it is called where it has no name of its own.
-        name = limit.name or name
+    def __init__(self, limit, str name not None, str place not None, segment):
+        # limit: a RateLimit; name: what clients are told; place: where in the segment its tokens are.
         rate, capacity = limit.rate, limit.capacity
         self.source = ("", "client", "header", "callable").index(limit.by)
         self.field = limit.header
         self.function = limit.key
         self.cost = limit.cost
         if self.source == KEY_NONE:
-            self.bucket = TokenBucket(rate, capacity, segment=segment, name=name)
+            self.bucket = TokenBucket(rate, capacity, segment=segment, name=place)
         else:
-            self.table = KeyedBuckets(rate, capacity, table_bytes=limit.table_bytes, segment=segment, name=name)
+            self.table = KeyedBuckets(rate, capacity, table_bytes=limit.table_bytes, segment=segment, name=place)
         pace = f"{rate:g} requests per second" if rate >= 1 else f"a request every {1 / rate:g} seconds"
         whose = "" if self.source == KEY_NONE else " for each client"
         window_s = max(1, math.ceil(capacity / rate - 1e-6))
         self.refusal = Refusal(
-            429, f'the rate limit "{name}" of {pace}{whose} is exceeded', type=QUOTA_EXCEEDED,
+            429, f'the rate limit "{name}" of {pace}{whose} is exceeded', kind=QUOTA_EXCEEDED,
             policy=(name, capacity, window_s),
         )
 
@@ -146,13 +144,14 @@ cdef class Gate:
         self.limit_running = route.limit_concurrency
         if self.limit_running:
             self.full = Refusal(
-                503, f"as many requests to this path are running as may ({self.limit_running})", type=REDUCED_CAPACITY
+                503, f"as many requests to this path are running as may ({self.limit_running})", kind=REDUCED_CAPACITY
             )
         if route.breaker is not None:
             self.breaker = route.breaker
             self.breaker.bind_c(worker.segment)
             self.open = Refusal(
-                503, f'the circuit breaker "{self.breaker.name}" is open: too many requests failed', type=REDUCED_CAPACITY
+                503, f'the circuit breaker "{self.breaker.name}" is open: too many requests failed',
+                kind=REDUCED_CAPACITY,
             )
 
     cdef int enter_c(self, Stream stream, Head head, Request request) except -1:
@@ -263,7 +262,7 @@ cdef class Gate:
 
     cdef int refuse_c(self, Stream stream, Head head, int verdict) except -1:
         cdef Worker worker = self.worker
-        cdef long long retry_ns = 0
+        cdef long long retry_ns = 0, retry_s
         cdef Refusal refusal
         if verdict == REFUSED_RATE:
             refusal, retry_ns = self.refusal, self.wait_ns
@@ -275,7 +274,8 @@ cdef class Gate:
             refusal = worker.refusals[verdict]
         worker.count_c(verdict)
         # Never earlier than it helps, and not all at the same instant.
-        return refusal.send_c(stream, head, max(1, (retry_ns + worker.random_c() % SECOND_NS + SECOND_NS - 1) // SECOND_NS))
+        retry_s = (retry_ns + worker.random_c() % SECOND_NS + SECOND_NS - 1) // SECOND_NS
+        return refusal.send_c(stream, head, max(1, retry_s))
 
     cdef long long client_budget_c(self, Head head) noexcept:
         # What the client gives, or NEVER where it says nothing that can be understood.

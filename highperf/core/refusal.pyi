@@ -17,7 +17,7 @@ class Refusal:
     Args:
         status: of the answer.
         detail: why, for the client's eyes.
-        type: URI of the problem's type; default ``about:blank``.
+        kind: URI of the problem's type; default ``about:blank``.
         retries: whether it says Retry-After.
         policy: name, capacity and window in seconds of the rate limit that refuses.
     """
@@ -27,7 +27,7 @@ class Refusal:
         status: int,
         detail: str,
         *,
-        type: str | None = None,
+        kind: str | None = None,
         retries: bool = True,
         policy: tuple[str, int, int] | None = None,
     ) -> None: ...

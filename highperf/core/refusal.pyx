@@ -31,8 +31,8 @@ cdef inline bint escaped(char octet) noexcept:
 
 @cython.final
 cdef class Refusal:
-    def __init__(self, int status, str detail not None, *, str type=None, bint retries=True, tuple policy=None):
-        problem = {"type": type or "about:blank", "title": reason_c(status), "status": status, "detail": detail}
+    def __init__(self, int status, str detail not None, *, str kind=None, bint retries=True, tuple policy=None):
+        problem = {"type": kind or "about:blank", "title": reason_c(status), "status": status, "detail": detail}
         if policy is not None:
             problem["violated-policies"] = [policy[0]]
         self.status = status

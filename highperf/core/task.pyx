@@ -16,7 +16,7 @@
 
 from cpython.object cimport PyObject
 
-import asyncio                          # before _asyncio, which in Python 3.11 else is made twice: no task is known then
+import asyncio                          # before _asyncio, which Python 3.11 else makes twice: no task is known then
 import _asyncio
 import inspect
 import itertools

@@ -14,7 +14,6 @@ from libc.stdlib cimport free, malloc
 from highperf.clock cimport monotonic_ns, unix_s
 from highperf.core.stream cimport Stream
 from highperf.guards.deadlines cimport NEVER, TimeoutList, Timer, TimerOwner, TimerWheel
-from highperf.guards.shedder cimport Shedder
 from highperf.segment cimport Segment
 from highperf.wire.buffers cimport BufferPool
 from highperf.wire.parser cimport Head

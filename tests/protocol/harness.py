@@ -247,6 +247,10 @@ class Wire:
         self.gates.pop(name).set_result(answer or name)
         self.settle()
 
+    def tasks(self) -> set[asyncio.Task[Any]]:
+        """What still runs."""
+        return asyncio.all_tasks(self.loop)
+
     def advance(self, seconds: float) -> None:
         """Moves the clock, and the worker does what is due."""
         self.loop.call_soon(self.worker.advance, seconds)

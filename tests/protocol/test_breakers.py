@@ -7,7 +7,7 @@ import pytest
 
 from highperf import HTTPError, Request, Response
 from tests.answers import Answer
-from tests.protocol.harness import GET, Client, Wire
+from tests.protocol.harness import GET, Wire
 
 ITEM = GET % b"/item"
 
@@ -48,7 +48,6 @@ class Breaking:
 @pytest.fixture
 def breaking(wire: Wire) -> Breaking:
     return Breaking(wire)
-
 
 
 def test_twenty_failures_in_a_row_open_it_and_no_handler_is_called(breaking: Breaking) -> None:
@@ -184,7 +183,7 @@ def test_the_refusals_of_another_breaker_do_not_count(breaking: Breaking) -> Non
     assert inner.state == "open"
     [answer] = breaking.wire.connect().ask(ITEM)
     assert answer.status == 503
-    assert 'inner' in answer.json()["detail"]
+    assert "inner" in answer.json()["detail"]
     assert int(answer.headers["Retry-After"]) >= 1
     assert breaking.ask(40) == [503] * 40
     breaking.act = lambda request: "well"

@@ -170,7 +170,8 @@ def test_a_client_may_shorten_the_deadline(wire: Wire, cancellations: list[objec
 
 
 @pytest.mark.parametrize(
-    "spelled", [b"5", b"1m", b"", b"soon", b"-1", b"1h", b"1.", b".5", b"1e9", b"0x1", b"99999999999999999999", b"50 ms"]
+    "spelled",
+    [b"5", b"1m", b"", b"soon", b"-1", b"1h", b"1.", b".5", b"1e9", b"0x1", b"99999999999999999999", b"50 ms"],
 )
 def test_a_client_can_neither_lengthen_it_nor_confuse_it(
     wire: Wire, cancellations: list[object], spelled: bytes
@@ -351,12 +352,9 @@ def test_a_thread_that_cannot_be_stopped_keeps_its_permit(wire: Wire) -> None:
     assert wire.worker.zombies == wire.worker.shedder.running == 1
     end.set()
 
-    async def ended() -> None:
-        while wire.worker.zombies:
-            await asyncio.sleep(0)
-
-    wire.loop.run_until_complete(asyncio.wait_for(ended(), 30))
-    assert wire.worker.shedder.running == 0
+    [task] = wire.tasks()
+    wire.loop.run_until_complete(asyncio.wait([task], timeout=30))
+    assert wire.worker.zombies == wire.worker.shedder.running == 0
 
 
 def test_ordinary_asyncio_knows_the_deadline(wire: Wire) -> None:

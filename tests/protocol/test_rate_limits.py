@@ -120,7 +120,9 @@ def test_a_rate_of_zero_refuses_nothing(wire: Wire) -> None:
 
 
 def test_a_request_that_one_limit_refuses_costs_nothing_at_the_others(wire: Wire) -> None:
-    client = limited(wire, RateLimit("1/h", capacity=3, name="wide"), RateLimit("10/s", capacity=1, name="narrow")).connect()
+    client = limited(
+        wire, RateLimit("1/h", capacity=3, name="wide"), RateLimit("10/s", capacity=1, name="narrow")
+    ).connect()
     assert ask(client, b"/limited", 20) == [200] + [429] * 19
     wire.advance(0.1)
     assert ask(client, b"/limited") == [200]
@@ -254,3 +256,13 @@ def test_the_test_client_meets_the_same_limits() -> None:
         assert [client.get("/").status for _ in range(3)] == [200, 200, 429]
     with app.test_client() as client:  # another run of the server
         assert client.get("/").status == 200
+
+
+def test_a_limit_may_have_the_name_of_the_servers_or_of_a_route_and_share_nothing_with_it(wire: Wire) -> None:
+    wire.settings = {"rate_limit_rps": 1, "rate_limit_capacity": 3}
+    wire.app.get("/a", rate_limit=RateLimit("1/h", capacity=2, name="server"))(lambda request: "")
+    wire.app.get("/b", rate_limit=RateLimit("1/h", capacity=2, name="GET /c"))(lambda request: "")
+    wire.app.get("/c", rate_limit=RateLimit("1/h", capacity=1))(lambda request: "")
+    client = wire.connect()
+    assert ask(client, b"/a") == ask(client, b"/b") == ask(client, b"/c") == [200]
+    assert ask(client, b"/a") == [429]
