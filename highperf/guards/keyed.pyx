@@ -37,7 +37,7 @@
 # spent once more.)
 #
 # Forty bits come round: after 2**40 units a word that nobody touched would look live. So, as the clock
-# moves on, a hand goes round the sets, and sets the times of idle words to now; once round takes
+# moves on, a hand goes round the sets, and makes the times of idle words now; once round takes
 # 2**37 units of time (four minutes at a million per second, 20 hours at a thousand), however
 # many decisions there are.
 
@@ -127,7 +127,7 @@ cdef class KeyedBuckets:
         self.turn_shift = TURN_BITS - (<object>self.last_set).bit_length()
         interval_ns = Fraction(1_000_000_000) / Fraction(self.rate)
         self.shift = max(0, int(interval_ns / UNITS).bit_length() - 1)
-        self.interval = -(-interval_ns // (<int64_t>1 << self.shift)) + 1
+        self.interval = -(-interval_ns // (<long long>1 << self.shift)) + 1
         self.burst = self.capacity * self.interval
         if segment is None:
             self.allocate_c()
@@ -239,8 +239,7 @@ cdef class KeyedBuckets:
     cdef void advance_c(self, int64_t now) noexcept nogil:
         cdef uint64_t newest = load_word(&self.head.newest)
         while <int64_t>newest < now:
-            if newest != 0:                         # else nothing was ever stored
-                self.turn_hand_c(newest, now)
+            self.turn_hand_c(newest, now)
             if swap_word(&self.head.newest, &newest, now):
                 return
 
@@ -261,8 +260,8 @@ cdef class KeyedBuckets:
         cdef uint64_t found = load_word(word)
         if load_word(&self.head.newest) != newest:
             return False
-        if found != 0 and time_of(found, <int64_t>newest) <= now:
-            swap_word(word, &found, word_of(tag_of(found), now))
+        if found != 0 and time_of(found, <int64_t>newest) < now:
+            swap_word(word, &found, word_of(tag_of(found), now - 1))
         return True
 
     cdef int allocate_c(self) except -1:
