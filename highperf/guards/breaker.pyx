@@ -17,9 +17,9 @@
 # it can neither close nor open anything.
 #
 # The healthy path stores nothing shared: a worker counts its successes for itself, by second. Only
-# when the shared words tell of a failure within ten seconds does it publish them, with every result
-# from then on. So an opening may miss successes of a worker that has had no result since the first
-# of those failures: the ratio is never too low, and too high for as long as such a worker is idle.
+# when the shared words tell of a failure within ten seconds does it publish them, and each result
+# from then on. So the ratio leaves out the successes of a worker that has had no result since the
+# first of those failures: it can be taken for higher than it is, never for lower.
 #
 # until_ms is time modulo 2^32, which comes round in 49 days. An instant lies ahead only if it is no
 # further than anything lasts (patience_ms): an old one that comes round holds for that long at most.

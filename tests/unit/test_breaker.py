@@ -60,6 +60,11 @@ def open_ns(breaker: CircuitBreaker, now_ns: int) -> int:
     return breaker.retry_after(now_ns=now_ns)
 
 
+def published_successes(segment: Segment) -> int:
+    offset = segment.area("breaker db", 192)
+    return sum(segment.read_word(offset + 8 * at) & 2**20 - 1 for at in range(2, 24, 2))
+
+
 # ---- failures in a row ----------------------------------------------------------------------------
 
 
@@ -187,6 +192,46 @@ def test_successes_from_before_the_first_failure_count() -> None:
     assert breaker.state == "open"
 
 
+def test_successes_of_nine_seconds_before_the_first_failure_count() -> None:
+    breaker = CircuitBreaker(volume=5)
+    call(breaker, "success", NOW, times=12)
+    call(breaker, "failure", NOW + 9 * S, times=11)
+    assert breaker.state == "closed"
+    call(breaker, "failure", NOW + 9 * S)
+    assert breaker.state == "open"
+
+
+@pytest.mark.parametrize(("later_s", "published"), [(0, 1), (9, 1), (10, 0), (3_600, 0)])
+def test_successes_are_published_for_ten_seconds_after_a_failure(
+    segment: Segment, later_s: int, published: int
+) -> None:
+    breaker = CircuitBreaker("db", segment=segment)
+    call(breaker, "failure", NOW)
+    call(breaker, "success", NOW + later_s * S)
+    assert published_successes(segment) == published
+
+
+@pytest.mark.parametrize("later_s", [11, 12, 22, 3_600])
+def test_successes_of_another_round_of_the_ring_are_not_published(segment: Segment, later_s: int) -> None:
+    breaker = CircuitBreaker("db", segment=segment)
+    for second in range(11):
+        call(breaker, "success", NOW + second * S, times=5)
+    now_ns = NOW + (10 + later_s) * S
+    call(breaker, "success", now_ns)
+    call(breaker, "failure", now_ns)
+    assert published_successes(segment) == 1
+
+
+def test_successes_of_another_generation_are_not_published(segment: Segment) -> None:
+    first, second = (CircuitBreaker("db", failures=2, open_for_ns=MS, segment=segment) for _ in range(2))
+    call(first, "success", NOW, times=1_000)
+    call(second, "failure", NOW, times=2)
+    call(second, "success", NOW + MS, times=3)
+    call(first, "success", NOW + 2 * S + MS)
+    call(first, "failure", NOW + 2 * S + MS)
+    assert (first.state, published_successes(segment)) == ("closed", 1)
+
+
 def test_successes_of_a_worker_count_from_its_next_result_on(segment: Segment) -> None:
     healthy, failing = (CircuitBreaker("db", failures=5_000, segment=segment) for _ in range(2))
     call(healthy, "success", NOW, times=1_000)
@@ -216,10 +261,10 @@ def test_worker_at_the_edge_of_the_next_second_loses_no_counts(segment: Segment)
 
 
 def test_process_that_was_stopped_for_a_round_of_the_ring_does_not_erase_newer_counts(segment: Segment) -> None:
-    stopped, running = (CircuitBreaker("db", volume=20, segment=segment) for _ in range(2))
-    call(running, "failure", NOW + 11 * S, times=18)
+    stopped, running = (CircuitBreaker("db", segment=segment) for _ in range(2))
+    call(running, "success", NOW + 11 * S, times=10)
+    call(running, "failure", NOW + 11 * S, times=9)
     call(stopped, "success", NOW)
-    call(running, "success", NOW + 11 * S)
     call(running, "failure", NOW + 11 * S)
     assert running.state == "open"
 
@@ -461,8 +506,8 @@ def test_what_is_no_pass_is_ignored(pass_: int, outcome: str) -> None:
     breaker.report(pass_, outcome, now_ns=NOW)
     assert (breaker.state, breaker.streak) == ("closed", 0)
     call(breaker, "failure", NOW)
-    breaker.report(-1, "success", now_ns=NOW)
-    assert breaker.state == "open"
+    breaker.report(pass_, outcome, now_ns=NOW)  # 1 is the generation now, and nobody has a pass of an open breaker
+    assert (breaker.state, breaker.streak) == ("open", 0)
 
 
 def test_outcome_that_is_none_is_ignored(probe: Any) -> None:
