@@ -43,7 +43,7 @@ cdef class CircuitBreaker:
     cdef Segment segment                        # keeps the words alive; None while they are private
     cdef long long epoch_ns                     # times in the words count from here
     cdef uint64_t ratio_ppm
-    cdef uint64_t patience_ms                   # nothing lasts longer: more than this is left of what is over
+    cdef uint64_t patience_ms                   # nothing lasts longer: of what is over, more than this is left
     cdef uint64_t seed
     cdef uint64_t draws
 

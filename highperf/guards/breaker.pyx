@@ -22,7 +22,8 @@
 # first of those failures: it can be taken for higher than it is, never for lower.
 #
 # until_ms is time modulo 2^32, which comes round in 49 days. An instant lies ahead only if it is no
-# further than anything lasts (patience_ms): an old one that comes round holds for that long at most.
+# further than anything lasts, and a minute (patience_ms): an old one that comes round holds for that
+# long at most.
 
 cimport cython
 from libc.stdint cimport int64_t, uint64_t
@@ -59,6 +60,8 @@ cdef enum:
     CALLS_MASK = (1 << CALLS_BITS) - 1
     TURN_MASK = (1 << 24) - 1
     TURNS_AHEAD = 1 << 10       # three hours: a cell further ahead than that has come round
+
+    BEHIND_MS = 60_000          # so much may a caller's time be behind that of who made the last step
 
     PROBES_TO_CLOSE = 3
     RAMP_MS = 2_000
@@ -225,7 +228,7 @@ cdef class CircuitBreaker:
             max(self.longest_open_ns, self.open_for_ns) // 1000 * (1000 + JITTER_PERMILLE),
             self.lease_ns,
             RAMP_MS * <long long>MS_NS,
-        ) // MS_NS + 2
+        ) // MS_NS + BEHIND_MS
 
     def bind(self, Segment segment not None):
         self.bind_c(segment)

@@ -60,8 +60,8 @@ def open_ns(breaker: CircuitBreaker, now_ns: int) -> int:
     return breaker.retry_after(now_ns=now_ns)
 
 
-def published_successes(segment: Segment) -> int:
-    offset = segment.area("breaker db", 192)
+def published_successes(segment: Segment, name: str = "db") -> int:
+    offset = segment.area(f"breaker {name}", 192)
     return sum(segment.read_word(offset + 8 * at) & 2**20 - 1 for at in range(2, 24, 2))
 
 
@@ -220,6 +220,13 @@ def test_successes_of_another_round_of_the_ring_are_not_published(segment: Segme
     call(breaker, "success", now_ns)
     call(breaker, "failure", now_ns)
     assert published_successes(segment) == 1
+
+
+def test_successes_of_the_first_second_of_all_count(segment: Segment) -> None:
+    breaker = CircuitBreaker("db", segment=segment)
+    call(breaker, "success", 5, times=3)
+    call(breaker, "failure", 5)
+    assert published_successes(segment) == 3
 
 
 def test_successes_of_another_generation_are_not_published(segment: Segment) -> None:
@@ -630,7 +637,7 @@ def test_state_left_alone_for_49_days_passes_within_its_longest_time(
 ) -> None:
     breaker = leave(NOW)
     now_ns = NOW + idle_ms * MS
-    for _ in range(100):
+    for _ in range(150):
         if (pass_ := breaker.allow(now_ns=now_ns)) >= 0:
             breaker.report(pass_, "success", now_ns=now_ns)
         now_ns += S
@@ -663,6 +670,23 @@ def test_time_that_runs_back_loses_no_failure() -> None:
     assert breaker.state == "open"
 
 
+@pytest.mark.parametrize("behind_ns", [1, MS, 100 * MS, 5 * S])
+def test_worker_whose_time_is_behind_respects_what_another_began(segment: Segment, behind_ns: int) -> None:
+    ahead, behind = (CircuitBreaker("db", open_for_ns=60 * S, lease_ns=90 * S, segment=segment) for _ in range(2))
+    call(ahead, "failure", NOW, times=20)
+    assert behind.allow(now_ns=NOW - behind_ns) == OPEN
+    assert ahead.allow(now_ns=NOW + 60 * S) >= 0
+    assert behind.allow(now_ns=NOW + 60 * S - behind_ns) == OPEN
+
+
+def test_time_that_runs_back_by_hours_is_followed(segment: Segment) -> None:
+    breaker = CircuitBreaker("db", segment=segment)
+    call(breaker, "success", NOW + 3_600 * S)
+    call(breaker, "success", NOW)
+    call(breaker, "failure", NOW)
+    assert published_successes(segment) == 1
+
+
 def test_wall_clock_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     breaker = CircuitBreaker()
     begin_ns = time.monotonic_ns()
@@ -690,6 +714,12 @@ def test_binding_leaves_behind_what_was_counted_alone(segment: Segment) -> None:
     breaker = opened()
     breaker.bind(segment)
     assert (breaker.state, breaker.streak) == ("closed", 0)
+    healthy = CircuitBreaker("healthy")
+    call(healthy, "success", NOW, times=5)
+    healthy.bind(segment)
+    call(healthy, "success", NOW)
+    call(healthy, "failure", NOW)
+    assert published_successes(segment, "healthy") == 1
     call(breaker, "failure", NOW, times=20)
     breaker.bind(segment)
     assert breaker.state == "open"

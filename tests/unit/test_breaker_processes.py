@@ -3,9 +3,11 @@
 import ctypes
 import faulthandler
 import os
+import random
 import re
 import select
 import signal
+import struct
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +21,7 @@ from highperf.segment import Segment
 MS = 1_000_000
 S = 1_000 * MS
 NOW = 1_000 * S
+DAY = 24 * 3_600 * S
 WORDS = 24
 PATIENCE_S = 10
 
@@ -39,6 +42,29 @@ def run_in_child(work: Callable[[], Any]) -> int:
         finally:
             os._exit(code)
     return child
+
+
+def run_at_once(work: Callable[[int], bytes], count: int = 4) -> list[bytes]:
+    """What children give back that begin together; work is given a child's number."""
+    told, tell = os.pipe()
+    gate, opener = os.pipe()
+
+    def begin(number: int) -> None:
+        os.close(opener)
+        os.read(gate, 1)  # ends when nobody can write any more
+        given = work(number)
+        assert os.write(tell, bytes([number, len(given)]) + given) == 2 + len(given)
+
+    children = [run_in_child(lambda number=number: begin(number)) for number in range(count)]
+    for fd in (gate, opener, tell):
+        os.close(fd)
+    assert [ending_of(child) for child in children] == [0] * count
+    given, octets = [b""] * count, b"".join(iter(lambda: os.read(told, 65536), b""))
+    os.close(told)
+    while octets:
+        number, size = octets[:2]
+        given[number], octets = octets[2 : 2 + size], octets[2 + size :]
+    return given
 
 
 def ending_of(child: int) -> int:
@@ -76,61 +102,68 @@ def test_twentieth_failure_of_four_processes_together_opens(segment: Segment, sh
 
 
 def test_processes_that_fail_at_once_open_it_once_and_lose_no_count(segment: Segment) -> None:
-    rounds, failures = 50, 4_000
-    told, tell = os.pipe()
+    rounds, failures = 50, 10_000
 
-    def work() -> None:
+    def work(_: int) -> bytes:
         breakers = [
             CircuitBreaker(f"db {number}", failures=failures, volume=10**6, segment=segment) for number in range(rounds)
         ]
         for breaker in breakers:
             for _ in range(failures // 4):
                 fail_once(breaker, NOW)
-        os.write(tell, bytes([sum(breaker.opened for breaker in breakers)]))
+        return bytes(breaker.opened for breaker in breakers)
 
-    children = [run_in_child(work) for _ in range(4)]
-    assert [ending_of(child) for child in children] == [0, 0, 0, 0]
-    os.close(tell)
-    assert sum(os.read(told, 16)) == rounds
-    os.close(told)
+    opened = run_at_once(work)
+    assert [sum(by_process) for by_process in zip(*opened, strict=True)] == [1] * rounds
     assert {CircuitBreaker(f"db {number}", segment=segment).state for number in range(rounds)} == {"open"}
 
 
 def test_processes_that_count_at_once_lose_no_call_of_the_window(segment: Segment) -> None:
     calls = 20_000
 
-    def work() -> None:
+    def work(_: int) -> bytes:
         breaker = CircuitBreaker("db", failures=10_000, ratio=1.0, segment=segment)
         for _ in range(calls // 2):
             for outcome in ("failure", "success"):
                 breaker.report(breaker.allow(now_ns=NOW), outcome, now_ns=NOW)
+        return b""
 
-    children = [run_in_child(work) for _ in range(4)]
-    assert [ending_of(child) for child in children] == [0, 0, 0, 0]
+    run_at_once(work)
     mask = 2**20 - 1
-    counts = sorted(word & mask for word in words_of(segment, "db")[2:])
-    # Each process begins with a failure, and only what succeeds before the first of all may stay its own.
-    assert counts == [0] * 20 + [calls * 2, calls * 2]
+    assert sorted(word & mask for word in words_of(segment, "db")[2:]) == [0] * 20 + [calls * 2, calls * 2]
+
+
+def test_each_step_of_processes_that_race_is_made_by_one_of_them(segment: Segment) -> None:
+    # With leases that do not end, generations are one for each opening, and two for each probe.
+    def work(number: int) -> bytes:
+        breaker = CircuitBreaker("db", failures=1, open_for_ns=MS, longest_open_ns=MS, lease_ns=DAY, segment=segment)
+        chance = random.Random(number)
+        for step in range(100_000):
+            now_ns = NOW + step * MS // 4
+            if (pass_ := breaker.allow(now_ns=now_ns)) >= 0:
+                breaker.report(pass_, "failure" if chance.random() < 0.2 else "success", now_ns=now_ns)
+        return struct.pack("QQ", breaker.opened, breaker.probes)
+
+    counts = [struct.unpack("QQ", given) for given in run_at_once(work)]
+    opened, probes = (sum(column) for column in zip(*counts, strict=True))
+    assert opened > 100
+    assert words_of(segment, "db")[0] >> 42 & 2**20 - 1 == opened + 2 * probes
 
 
 # ---- one probe ------------------------------------------------------------------------------------
 
 
 def test_processes_that_ask_at_once_get_one_probe(segment: Segment) -> None:
-    told, tell = os.pipe()
-    breakers = [CircuitBreaker(f"db {number}", failures=1, segment=segment) for number in range(200)]
+    breakers = [CircuitBreaker(f"db {number}", failures=1, segment=segment) for number in range(2_000)]
     for breaker in breakers:
         fail_once(breaker, NOW)
 
-    def work() -> None:
+    def work(_: int) -> bytes:
         admitted = [number for number, breaker in enumerate(breakers) if breaker.allow(now_ns=NOW + 2 * S) >= 0]
-        os.write(tell, bytes(admitted))
+        assert len(admitted) == sum(breaker.probes for breaker in breakers)
+        return struct.pack("Q", len(admitted))
 
-    children = [run_in_child(work) for _ in range(4)]
-    assert [ending_of(child) for child in children] == [0, 0, 0, 0]
-    os.close(tell)
-    assert sorted(b"".join(iter(lambda: os.read(told, 4096), b""))) == list(range(200))
-    os.close(told)
+    assert sum(struct.unpack("Q", given)[0] for given in run_at_once(work)) == 2_000
 
 
 def test_killed_prober_is_replaced_after_its_lease(segment: Segment) -> None:
