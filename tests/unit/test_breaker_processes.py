@@ -53,7 +53,8 @@ def run_at_once(work: Callable[[int], bytes], count: int = 4) -> list[bytes]:
         os.close(opener)
         os.read(gate, 1)  # ends when nobody can write any more
         given = work(number)
-        assert os.write(tell, bytes([number, len(given)]) + given) == 2 + len(given)
+        head = struct.pack("II", number, len(given))
+        assert os.write(tell, head + given) == len(head + given)
 
     children = [run_in_child(lambda number=number: begin(number)) for number in range(count)]
     for fd in (gate, opener, tell):
@@ -62,8 +63,8 @@ def run_at_once(work: Callable[[int], bytes], count: int = 4) -> list[bytes]:
     given, octets = [b""] * count, b"".join(iter(lambda: os.read(told, 65536), b""))
     os.close(told)
     while octets:
-        number, size = octets[:2]
-        given[number], octets = octets[2 : 2 + size], octets[2 + size :]
+        number, size = struct.unpack_from("II", octets)
+        given[number], octets = octets[8 : 8 + size], octets[8 + size :]
     return given
 
 
@@ -101,21 +102,30 @@ def test_twentieth_failure_of_four_processes_together_opens(segment: Segment, sh
     assert breaker.state == "open"
 
 
-def test_processes_that_fail_at_once_open_it_once_and_lose_no_count(segment: Segment) -> None:
-    rounds, failures = 50, 10_000
+def meet(segment: Segment, number: int, time: int, count: int = 4) -> None:
+    """Goes on when each of the children is here for this time, the first being 1."""
+    offset = segment.area("meeting", 8 * count)
+    segment.write_word(offset + 8 * number, time)
+    while any(segment.read_word(offset + 8 * other) < time for other in range(count)):
+        os.sched_yield()
 
-    def work(_: int) -> bytes:
-        breakers = [
-            CircuitBreaker(f"db {number}", failures=failures, volume=10**6, segment=segment) for number in range(rounds)
-        ]
-        for breaker in breakers:
+
+def test_processes_that_fail_at_once_open_it_once_and_lose_no_count(segment: Segment) -> None:
+    rounds, failures = 200, 10_000
+
+    def work(number: int) -> bytes:
+        opened = []
+        for time in range(1, rounds + 1):
+            breaker = CircuitBreaker(f"db {time}", failures=failures, volume=10**6, segment=segment)
+            meet(segment, number, time)
             for _ in range(failures // 4):
                 fail_once(breaker, NOW)
-        return bytes(breaker.opened for breaker in breakers)
+            opened.append(breaker.opened)
+        return bytes(opened)
 
     opened = run_at_once(work)
     assert [sum(by_process) for by_process in zip(*opened, strict=True)] == [1] * rounds
-    assert {CircuitBreaker(f"db {number}", segment=segment).state for number in range(rounds)} == {"open"}
+    assert {CircuitBreaker(f"db {time}", segment=segment).state for time in range(1, rounds + 1)} == {"open"}
 
 
 def test_processes_that_count_at_once_lose_no_call_of_the_window(segment: Segment) -> None:
@@ -154,16 +164,20 @@ def test_each_step_of_processes_that_race_is_made_by_one_of_them(segment: Segmen
 
 
 def test_processes_that_ask_at_once_get_one_probe(segment: Segment) -> None:
-    breakers = [CircuitBreaker(f"db {number}", failures=1, segment=segment) for number in range(2_000)]
-    for breaker in breakers:
-        fail_once(breaker, NOW)
+    rounds = 500
+    for time in range(1, rounds + 1):
+        fail_once(CircuitBreaker(f"db {time}", failures=1, segment=segment), NOW)
 
-    def work(_: int) -> bytes:
-        admitted = [number for number, breaker in enumerate(breakers) if breaker.allow(now_ns=NOW + 2 * S) >= 0]
-        assert len(admitted) == sum(breaker.probes for breaker in breakers)
-        return struct.pack("Q", len(admitted))
+    def work(number: int) -> bytes:
+        admitted = []
+        for time in range(1, rounds + 1):
+            breaker = CircuitBreaker(f"db {time}", segment=segment)
+            meet(segment, number, time)
+            admitted.append(breaker.allow(now_ns=NOW + 2 * S) >= 0)
+        return bytes(admitted)
 
-    assert sum(struct.unpack("Q", given)[0] for given in run_at_once(work)) == 2_000
+    admitted = run_at_once(work)
+    assert [sum(by_process) for by_process in zip(*admitted, strict=True)] == [1] * rounds
 
 
 def test_killed_prober_is_replaced_after_its_lease(segment: Segment) -> None:
