@@ -36,7 +36,7 @@ cdef class Refusal:
         if policy is not None:
             problem["violated-policies"] = [policy[0]]
         self.status = status
-        self.before = encode_json_c(problem)[:-1] + b',"instance":"'
+        self.before = encode_json_c(problem).removesuffix(b"}") + b',"instance":"'
         self.after = b'"}'
         self.policy = policy
         self.retries = retries
