@@ -11,4 +11,5 @@ goals        what should be, and is it?         run       rounds and the command
 openloop     drives the open-loop generator     guarded   the app whose guards are measured
 overload     goodput against the load           chart     lines as SVG
 overload_report, overload_plot                  its samples as text, as a picture
+refusals     what a refusal costs               deadlines  how late a 504 is
 """

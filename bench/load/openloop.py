@@ -97,6 +97,7 @@ class Window:
     failed: float  # lost, timed out, not understood
     p50_ms: float
     p99_ms: float
+    sent_late_ms: float  # 99 of 100 were sent at most so late: for want of a connection, or of a quick generator
 
     @property
     def refusals(self) -> float:
@@ -113,6 +114,7 @@ def summarise(records: Records, begin_s: float, end_s: float, deadline_s: float)
     counts = Counter(records.status[index] for index in chosen)
     waits = sorted(records.answered[i] - records.due[i] for i in chosen if records.status[i] == OK)
     good = sum(wait <= deadline_s * NS for wait in waits)
+    delays = sorted(records.sent[i] - records.due[i] for i in chosen if records.sent[i])
     return Window(
         begin_s,
         seconds,
@@ -123,6 +125,7 @@ def summarise(records: Records, begin_s: float, end_s: float, deadline_s: float)
         sum(count for status, count in counts.items() if status < OK) / seconds,
         percentile(waits, 50) * 1000 / NS,
         percentile(waits, 99) * 1000 / NS,
+        percentile(delays, 99) * 1000 / NS,
     )
 
 

@@ -5,8 +5,10 @@ calm again. Rounds interleave guards on and off; see README.md.
 """
 
 import argparse
+import contextlib
 import sys
 import time
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,7 +17,7 @@ from typing import NamedTuple
 from bench.load import guarded, machine, openloop, overload_plot, overload_report, procfs
 from bench.load.connections import raise_descriptor_limit
 from bench.load.guarded import DEADLINE_S, OFF, ON
-from bench.load.openloop import Generator, Phase, Records, borders, summarise
+from bench.load.openloop import OK, Generator, Phase, Records, borders, summarise
 from bench.load.overload_report import NEVER, TIMELINE_FACTOR, Report, Sample
 from bench.load.places import LOG, RESULTS, ROOT, RUN
 from bench.load.server import NotMeasured, Server, exit_on_sigterm
@@ -27,9 +29,23 @@ TIMEOUT_S = 1.0
 BIN_S = 0.1
 CONSTANTS = {"calm": CALM, "calm_s": CALM_S, "settle_s": SETTLE_S, "timeout_s": TIMEOUT_S, "bin_s": BIN_S}
 HOLD_S = 240.0
-# More than can be served, on so few connections that they only keep the server busy.
-PROBE, PROBE_CONNECTIONS, PROBE_TIMEOUT_S = (Phase(3e6 / guarded.WORK_US, 2.0),), 4, 60.0
-REFUSALS = (Phase(5e6 / guarded.WORK_US, 2.0),)
+
+
+@dataclass(frozen=True)
+class Probe:
+    """More than can be answered, on so few connections that they only keep the server busy."""
+
+    guards: str
+    path: str
+    answer: int
+    rate: float
+    connections: int
+    seconds: float = 2.0
+
+
+CAPACITY = Probe(OFF, guarded.WORK, OK, 3e6 / guarded.WORK_US, 4)
+REFUSALS = Probe(ON, guarded.FULL, 503, 200_000, 128)
+PROBE_TIMEOUT_S = 60.0
 
 
 @dataclass(frozen=True)
@@ -61,8 +77,11 @@ class Run:
 
     def round(self, number: int) -> None:
         self.turn.take()
-        capacity = self.probe_capacity()
-        self.probe_refusals()
+        capacity, served_us = self.probe(CAPACITY)
+        _, refused_us = self.probe(REFUSALS)
+        self.report.capacity.append(capacity)
+        self.report.served_us.append(served_us)
+        self.report.refused_us.append(refused_us)
         print(f"round {number}: capacity {capacity:,.0f}/s, c = {self.report.cost:.4f}", flush=True)
         for place, factor in enumerate(self.settings.factors):
             order = (ON, OFF) if (place + number) % 2 else (OFF, ON)
@@ -72,36 +91,27 @@ class Run:
                 print(overload_report.progress(self.report.samples[-1]), flush=True)
         self.turn.give_back()
 
-    def probe_capacity(self) -> float:
-        """Requests a second that a busy server without guards gets done."""
-        with Server(guarded.PEERS[OFF], self.settings.server_cpu) as server:
-            generator = self.generator(server, PROBE, PROBE_CONNECTIONS, PROBE_TIMEOUT_S)
-            seconds = PROBE[0].seconds
+    def probe(self, probe: Probe) -> tuple[float, float]:
+        """Answers a second that a busy server gives, and the CPU µs of each."""
+        begin_s, end_s = probe.seconds / 4, probe.seconds
+        schedule = (Phase(probe.rate, probe.seconds),)
+        prime = guarded.filled if probe is REFUSALS else contextlib.nullcontext
+        with Server(guarded.PEERS[probe.guards], self.settings.server_cpu) as server, prime(server.port):
+            generator = self.generator(server, schedule, probe.connections, PROBE_TIMEOUT_S, probe.path)
             with generator:
-                wait_until(generator, seconds / 4)
+                wait_until(generator, begin_s)
                 before = server.cpu()
-                wait_until(generator, seconds)
+                wait_until(generator, end_s)
                 cpu_s = server.cpu().since(before).total
                 records = generator.stop()
-        begin, end = (generator.start_ns + round(edge * openloop.NS) for edge in (seconds / 4, seconds))
-        served = sum(begin <= at < end for at in records.answered)
-        if not served:
-            raise NotMeasured("no request was served")
-        self.report.capacity.append(served / (seconds * 3 / 4))
-        self.report.served_us.append(cpu_s * 1e6 / served)
-        return self.report.capacity[-1]
-
-    def probe_refusals(self) -> None:
-        """What a refusal costs at such a rate, with one request a packet and the kernel's share."""
-        with Server(guarded.PEERS[ON], self.settings.server_cpu) as server:
-            seconds = REFUSALS[0].seconds
-            generator = self.generator(server, REFUSALS, self.settings.connections, TIMEOUT_S, guarded.FULL)
-            seen = observe(server, generator, (0.0, seconds))
-        refusals = summarise(seen.records, 0.0, seconds, DEADLINE_S).refusals * seconds
-        if refusals < len(seen.records) * 0.99:
-            print(f"{guarded.FULL} refused {refusals:.0f} of {len(seen.records)} requests: c is not known")
-            return
-        self.report.refused_us.append(seen.cpu_s * 1e6 / refusals)
+        begin, end = (generator.start_ns + round(edge * openloop.NS) for edge in (begin_s, end_s))
+        answers = Counter(
+            status for status, at in zip(records.status, records.answered, strict=True) if begin <= at < end
+        )
+        right = answers.pop(probe.answer, 0)
+        if answers or not right:
+            raise NotMeasured(f"{probe.path} was not always answered {probe.answer}: {dict(answers)}")
+        return right / (end_s - begin_s), cpu_s * 1e6 / right
 
     def sample(self, number: int, guards: str, factor: float, capacity: float) -> Sample:
         calm = CALM * capacity
@@ -109,7 +119,7 @@ class Run:
             Phase(calm, CALM_S), Phase(factor * capacity, self.settings.seconds), Phase(calm, self.settings.recovery)
         )  # fmt: skip
         _, begin, fall, end = borders(schedule)
-        span = (begin + min(SETTLE_S, self.settings.seconds / 2), fall)
+        span = (begin + SETTLE_S, fall)
         with Server(guarded.PEERS[guards], self.settings.server_cpu) as server:
             machine.wait_until_quiet(server, self.settings.max_other_pct, self.settings.patience_s)
             seen = observe(server, self.generator(server, schedule, self.settings.connections, TIMEOUT_S), span)
@@ -117,13 +127,27 @@ class Run:
         if factor == TIMELINE_FACTOR:
             points = openloop.bins(seen.records, end, BIN_S, DEADLINE_S)
             self.report.timelines[guards] = [point.offered for point in points], [point.good for point in points]
-        plateau = summarise(seen.records, *span, DEADLINE_S)
+        plateau, onset = (summarise(seen.records, *part, DEADLINE_S) for part in (span, (begin, begin + SETTLE_S)))
         back = openloop.recovery(seen.records, fall, end, DEADLINE_S)
+        seconds = plateau.seconds
         return Sample(
-            number, guards, factor, plateau.offered, plateau.good, plateau.late, plateau.refusals, plateau.failed,
-            plateau.p50_ms, plateau.p99_ms, NEVER if back is None else back,
-            *(100 * spent / plateau.seconds for spent in (seen.cpu_s, seen.client_cpu_s, seen.other_cpu_s)),
-        )  # fmt: skip
+            round=number,
+            guards=guards,
+            factor=factor,
+            offered=plateau.offered,
+            good=plateau.good,
+            onset=onset.good,
+            late=plateau.late,
+            refused=plateau.refusals,
+            failed=plateau.failed,
+            p50_ms=plateau.p50_ms,
+            p99_ms=plateau.p99_ms,
+            sent_late_ms=plateau.sent_late_ms,
+            recovery_s=NEVER if back is None else back,
+            server_cpu_pct=100 * seen.cpu_s / seconds,
+            client_cpu_pct=100 * seen.client_cpu_s / seconds,
+            other_cpu_pct=100 * seen.other_cpu_s / seconds,
+        )
 
     def generator(
         self, server: Server, schedule: Sequence[Phase], connections: int, timeout_s: float, path: str = guarded.WORK
@@ -158,7 +182,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     add = parser.add_argument
     add("--factors", default="0.5,0.8,1,2,5,10,20", help="times the measured capacity")
     add("--rounds", type=int, default=3)
-    add("--seconds", type=float, default=5, help="of each plateau")
+    add("--seconds", type=float, default=5, help="of each plateau, the first of which is not counted")
     add("--recovery", type=float, default=4, help="seconds watched after it")
     add("--connections", type=int, default=512)
     add("--server-cpu", type=int, default=0)

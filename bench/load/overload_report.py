@@ -26,11 +26,13 @@ class Sample:
     factor: float
     offered: float
     good: float  # answered 200 within the deadline
+    onset: float  # the same in the first second, which the others leave out
     late: float
     refused: float
     failed: float
     p50_ms: float
     p99_ms: float
+    sent_late_ms: float
     recovery_s: float
     server_cpu_pct: float
     client_cpu_pct: float
@@ -115,11 +117,13 @@ def _one_entry_a_line(value: Any) -> str:
 COLUMNS: Sequence[tuple[str, Callable[[Sample], float], str]] = (
     ("offered/s", lambda sample: sample.offered, ",.0f"),
     ("goodput/s", lambda sample: sample.good, ",.0f"),
+    ("in 1st second", lambda sample: sample.onset, ",.0f"),
     ("late/s", lambda sample: sample.late, ",.0f"),
     ("refused/s", lambda sample: sample.refused, ",.0f"),
     ("failed/s", lambda sample: sample.failed, ",.0f"),
     ("p50 ms", lambda sample: sample.p50_ms, ".1f"),
     ("p99 ms", lambda sample: sample.p99_ms, ".1f"),
+    ("sent late ms", lambda sample: sample.sent_late_ms, ".1f"),
     ("server CPU %", lambda sample: sample.server_cpu_pct, ".0f"),
     ("client CPU %", lambda sample: sample.client_cpu_pct, ".0f"),
     ("other CPU %", lambda sample: sample.other_cpu_pct, ".0f"),

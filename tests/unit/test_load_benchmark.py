@@ -83,3 +83,9 @@ def test_tree_finds_this_process_and_ignores_one_that_has_ended():
     assert procfs.tree(os.getpid())[0] == os.getpid()
     assert procfs.rss_of([os.getpid()]) > 0
     assert procfs.rss_of([2**22 + 1]) == 0
+
+
+def test_goal_of_another_peer_names_it():
+    measured = {"highperf-guarded": record((1, 4.2)), "highperf-unguarded": record((1, 4.0))}
+    (line,) = [line for line in goals.render(results_of(**measured)).splitlines() if line.startswith("- ")]
+    assert line == "- user of highperf-guarded: 1.05 x highperf-unguarded, goal ≤ 1.05: met"

@@ -24,7 +24,7 @@ from bench.load.overload_report import NEVER, Report, Sample, formula
 
 START = 5 * NS
 DEADLINE_S = 0.1
-SETTINGS = {"work_us": 1000, "deadline_s": DEADLINE_S, "bin_s": 0.1, "calm_s": 1.0, "seconds": 1.0}
+SETTINGS = {"work_us": 1000, "deadline_s": DEADLINE_S, "bin_s": 0.1, "calm_s": 1.0, "seconds": 1.0, "timeout_s": 1.0}
 
 
 def records(*requests: tuple[float, float, int]) -> Records:
@@ -37,7 +37,7 @@ def records(*requests: tuple[float, float, int]) -> Records:
 
 
 def sample(factor: float, good: float, guards: str = ON, number: int = 1, recovery_s: float = 0.2) -> Sample:
-    return Sample(number, guards, factor, factor * 1000, good, 0, 0, 0, 2.0, 9.0, recovery_s, 100, 20, 0)
+    return Sample(number, guards, factor, factor * 1000, good, good, 0, 0, 0, 2.0, 9.0, 0.1, recovery_s, 100, 20, 0)
 
 
 def test_schedule_is_spelled_as_the_generator_reads_it():

@@ -1,17 +1,20 @@
 """The peers' API on highperf. /healthz is the server's own.
 
-usage: highperf-serve highperf_app:app --app-dir . --port PORT
+usage: [GUARDS=on] highperf-serve highperf_app:app --app-dir . --port PORT
+    GUARDS   on: GET /users/:id has every policy that may refuse a request
 """
 
 import itertools
+import os
 
-from highperf import App, HTTPError, Request, Response
+from highperf import App, HTTPError, RateLimit, Request, Response
 
 app = App()
 ids = itertools.count(1)
+GUARDS = {"deadline": "80ms", "rate_limit": RateLimit("100000000/s", by="client"), "breaker": "users"}
 
 
-@app.get("/users/:id")
+@app.get("/users/:id", **(GUARDS if os.environ.get("GUARDS") == "on" else {}))
 async def get_user(request: Request):
     uid = request.params["id"]
     return {"id": uid, "name": f"User {uid}", "email": f"user{uid}@example.com"}
