@@ -133,6 +133,9 @@ class Worker:
     def describe_requests(self) -> list[str]:
         """A line for each waiting request: method, path, request id."""
 
+    def make_timers(self, settings: Any) -> None:
+        """The lists of all timeouts; called by the constructor."""
+
     def begin_turn(self) -> None:
         """Begins to time turns of the loop; called by the loop."""
 
