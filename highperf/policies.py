@@ -32,6 +32,7 @@ from highperf.values import (
 Key = Callable[[Any], str | bytes | None]
 
 ROUTE_REQUESTS_MOST: Final = 1_000_000
+ROUTE_LIMITS_MOST: Final = 7  # with that of the server as many as a gate asks
 TABLE_LEAST: Final = 4 * KIB
 TABLE_MOST: Final = 128 * MIB
 # A table of buckets keeps less than a bucket alone.
@@ -238,6 +239,13 @@ def _rate_limit(value: object) -> tuple[RateLimit, ...]:
     return (value if isinstance(value, RateLimit) else RateLimit(value),)  # type: ignore[arg-type]
 
 
+def _rate_limits(value: object) -> tuple[RateLimit, ...]:
+    limits = _rate_limit(value)
+    if len(limits) > ROUTE_LIMITS_MOST:
+        raise ValueError(value)
+    return limits
+
+
 def _breaker(value: object) -> str | bool | CircuitBreaker | None:
     if value is None or isinstance(value, bool) or (isinstance(value, CircuitBreaker) and value.name):
         return value
@@ -274,7 +282,7 @@ def _octets(value: object) -> int:
 
 _KINDS: Final = {
     "deadline": Kind(_deadline, _DEADLINE.expected),
-    "rate_limit": Kind(_rate_limit, f"a RateLimit or a rate such as {_RATES}, or a list of them"),
+    "rate_limit": Kind(_rate_limits, f"a RateLimit or a rate such as {_RATES}, or a list of at most {ROUTE_LIMITS_MOST} of them"),
     "breaker": Kind(_breaker, "a name, a CircuitBreaker that has one, True or False"),
     "limit_body": Kind(_limit_body, "a size such as 512, 16k or 2m"),
     "limit_concurrency": Kind(_limit_concurrency, f"a whole number from 0 to {ROUTE_REQUESTS_MOST}"),

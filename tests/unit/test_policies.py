@@ -195,7 +195,7 @@ def test_a_policy_is_read(name: str, value: object, read: object) -> None:
 
 
 DURATION = "a duration from 1ms to 24h such as 80ms, 2s or 1m30s, or 0 to turn it off"
-RATE_LIMIT = f"a RateLimit or a rate such as {RATES}, or a list of them"
+RATE_LIMIT = f"a RateLimit or a rate such as {RATES}, or a list of at most 7 of them"
 SIZE = "a size such as 512, 16k or 2m"
 CONCURRENCY = "a whole number from 0 to 1000000"
 
@@ -204,7 +204,7 @@ CONCURRENCY = "a whole number from 0 to 1000000"
     ("name", "values", "expected"),
     [
         ("deadline", ["fast", "80", "", "-1s", "25h", "1us", 80, 0.0, 1.5, True, False, [1]], DURATION),
-        ("rate_limit", ["fast", "100", "0/s", "", 100, 1.5, True, ["1/s", "fast"], {"1/s"}], RATE_LIMIT),
+        ("rate_limit", ["fast", "100", "0/s", "", 100, 1.5, True, ["1/s", "fast"], {"1/s"}, ["1/s"] * 8], RATE_LIMIT),
         (
             "breaker",
             ["", "a\nb", 5, 0, b"db", CircuitBreaker()],
