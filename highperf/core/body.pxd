@@ -34,6 +34,7 @@ cdef class BodyReader:
 
     cdef int drop_data_c(self) except -1
     cdef int go_on_c(self) except -1
+    cdef int give_up_c(self) except -1
     # How long the request has waited for its client, in all.
     cdef long long waited_c(self, long long now_ns) noexcept
     cdef void postpone_c(self, Timer* timer, long long rest_ns) noexcept

@@ -112,6 +112,11 @@ cdef class BodyReader:
             self.postponed = NULL
         return 0
 
+    cdef int give_up_c(self) except -1:
+        # Its reader does something else now, and not in a callback of ours.
+        self.worker.touch_c()
+        return self.go_on_c()
+
     # ---- the reader's side --------------------------------------------------------------------
 
     cdef Py_ssize_t unread_c(self) noexcept:
@@ -161,7 +166,7 @@ cdef class BodyReader:
             try:
                 await self.waiter_c()
             except BaseException:
-                self.go_on_c()                          # its reader does something else now
+                self.give_up_c()
                 raise
             whole = self.whole_c()
         return whole
@@ -180,7 +185,7 @@ cdef class BodyReader:
             try:
                 await self.waiter_c()
             except BaseException:
-                self.go_on_c()
+                self.give_up_c()
                 raise
         if self.error is not None:
             raise self.error
