@@ -2,7 +2,9 @@
 # and its unit as Go writes them: 0.08, 80ms. Whatever else is there gives -1, and means nothing.
 
 cdef enum:
-    WHOLE_DIGITS = 9            # a client that gives thirty years gives enough
+    WHOLE_DIGITS = 18
+    FRACTION_DIGITS = 8         # which times a minute in nanoseconds are not too many for a long long
+    MOST_S = 1_000_000_000      # whoever gives thirty years gives enough
 
 cdef inline long long unit_ns(const char* unit, Py_ssize_t size) noexcept nogil:
     if size == 0 or (size == 1 and unit[0] == c"s"):
@@ -34,7 +36,7 @@ cdef inline long long parse_duration_ns(const char* text, Py_ssize_t size) noexc
         at += 1
         digits = 0
         while at < size and c"0" <= text[at] <= c"9":
-            if digits < WHOLE_DIGITS:
+            if digits < FRACTION_DIGITS:
                 fraction = fraction * 10 + (text[at] - c"0")
                 scale *= 10
             digits += 1
@@ -42,6 +44,6 @@ cdef inline long long parse_duration_ns(const char* text, Py_ssize_t size) noexc
         if digits == 0:
             return -1
     unit = unit_ns(text + at, size - at)
-    if unit == 0:
+    if unit == 0 or whole > MOST_S * <long long>1_000_000_000 // unit:
         return -1
     return whole * unit + fraction * unit // scale
