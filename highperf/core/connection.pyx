@@ -200,7 +200,7 @@ cdef class HttpProtocol(Outgoing):
                 cycle = start_cycle_c(worker, self, head, endpoint, &match)
             verdict = gate.enter_c(self, head, None if cycle is None else cycle.request)
         if head.chunked or head.content_length > 0:
-            self.expect_body_c(head, route if verdict == PASSED else None)
+            self.expect_body_c(head, route, verdict == PASSED)
             if self.busy and size:
                 used = self.feed_body_c(rest, size)
             if not self.busy:           # refused
@@ -208,7 +208,7 @@ cdef class HttpProtocol(Outgoing):
                     gate.withdraw_c()
                 return size
         if verdict == KEY_FAILED:
-            cycle.raised_c(gate.take_error_c())
+            cycle.end_raised_c(gate.take_error_c())
         elif verdict != PASSED:
             gate.refuse_c(self, head, verdict)
         elif route is None or route.kind != ROUTE_HANDLER:
@@ -223,7 +223,7 @@ cdef class HttpProtocol(Outgoing):
         self.settle_head_c(head)
         return used
 
-    cdef int expect_body_c(self, Head head, Route route) except -1:
+    cdef int expect_body_c(self, Head head, Route route, bint admitted) except -1:
         cdef long long limit = self.worker.limit_body
         if route is not None and route.limit_body >= 0:
             limit = route.limit_body
@@ -231,7 +231,7 @@ cdef class HttpProtocol(Outgoing):
             reason = f"the body of {head.content_length} bytes is larger than {limit}"
             return self.refuse_c(413, reason, head.base, head.size)
         self.expects_continue = head.expects_continue
-        if route is not None and route.kind == ROUTE_HANDLER:
+        if admitted and route is not None and route.kind == ROUTE_HANDLER:
             self.body = BodyReader.__new__(BodyReader)
             self.body.worker = self.worker
             self.body.stream = self

@@ -2,7 +2,7 @@
 
 from highperf.core.refusal cimport Refusal
 from highperf.core.request cimport Request
-from highperf.core.stream cimport Stream
+from highperf.core.stream cimport CLIENT_KEY_SIZE, Stream
 from highperf.core.worker cimport Worker
 from highperf.guards.breaker cimport CircuitBreaker
 from highperf.guards.deadlines cimport TimeoutList
@@ -16,7 +16,7 @@ cdef struct Key:
     # Whose tokens a request takes.
     const char* data            # NULL: the limit does not hold for this request
     Py_ssize_t size
-    char own[16]                # where data points unless it is borrowed
+    char own[1 + CLIENT_KEY_SIZE]   # where data points unless it is borrowed
 
 
 cdef enum:

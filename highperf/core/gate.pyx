@@ -79,8 +79,10 @@ cdef class Limit:
                 key.data = head.base + head.fields[found].value.start
                 key.size = head.fields[found].value.size
                 return 0
-        # whoever leaves the field out is limited by address
-        key.size = stream.client_key_c(key.own)
+        # Whoever leaves the field out is limited by address; behind an octet that no field has in its value
+        # (RFC 9110 section 5.5), lest anyone write another's address there.
+        key.own[0] = 0
+        key.size = 1 + stream.client_key_c(key.own + 1)
         return 0
 
     cdef int call_c(self, Request request, list keeper, Key* key) except -1:
@@ -209,7 +211,7 @@ cdef class Gate:
         try:
             for index in range(self.count):
                 (<Limit>self.limits[index]).find_key_c(stream, head, request, self.keeper, &self.keys[index])
-        except Exception as error:
+        except BaseException as error:              # whatever it is: a permit is held here
             failure = error
         self.error = failure
         return failure is None

@@ -1,5 +1,6 @@
 """Rate limits on the wire: who is refused, what the refusal says, and what it leaves alone."""
 
+import asyncio
 import logging
 
 import pytest
@@ -93,6 +94,18 @@ def test_the_content_of_a_refused_request_is_not_taken_for_the_next_one(wire: Wi
     assert not client.is_closing()
 
 
+def test_a_refusal_is_told_by_its_cause_where_the_route_takes_more_than_the_server(wire: Wire) -> None:
+    wire.settings = {"limit_request_body": "1k"}
+
+    @wire.app.post("/large", rate_limit="1/h", limit_body="1m")
+    async def large(request: Request) -> str:
+        return str(len(await request.body()))
+
+    client = wire.connect()
+    answers = client.ask(post(b"/large", b"x" * 5000) * 2)
+    assert [answer.status for answer in answers] == [200, 429]
+
+
 def test_a_refused_head_request_gets_no_content(wire: Wire) -> None:
     client = limited(wire, RateLimit("1/h")).connect()
     octets = b"HEAD /limited HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -163,6 +176,13 @@ def test_who_leaves_the_header_out_is_limited_by_address(wire: Wire) -> None:
     assert ask(second, b"/limited", 2) == [200, 429]
 
 
+def test_nobody_can_spell_the_address_of_another(wire: Wire) -> None:
+    limited(wire, RateLimit("1/h", by="header:X-Key"))
+    [answer] = wire.connect("203.0.113.9").ask(WIRE_KEY % (b"/limited", bytes((198, 51, 100, 42))))
+    assert answer.status == 200
+    assert ask(wire.connect("198.51.100.42"), b"/limited") == [200]
+
+
 def test_clients_are_told_apart_by_a_function(wire: Wire) -> None:
     def key(request: Request) -> str | bytes | None:
         name = request.query["name"]
@@ -203,6 +223,17 @@ def test_a_key_that_cannot_be_made_fails_the_request_alone(wire: Wire, caplog: p
     assert "the key of a rate limit must be str, bytes or None, not int" in caplog.text
     assert ask(client, b"/limited?forbidden") == [401]
     assert ask(client, b"/limited?name=a", 2) == [200, 429]
+    assert wire.worker.shedder.running == 0
+
+
+@pytest.mark.parametrize("kind", [asyncio.CancelledError, SystemExit, GeneratorExit])
+def test_a_key_fails_its_request_alone_whatever_it_raises(wire: Wire, kind: type[BaseException]) -> None:
+    def key(request: Request) -> str:
+        raise kind
+
+    client = limited(wire, RateLimit("1/h", by=key)).connect()
+    assert ask(client, b"/limited") == [500]
+    assert ask(client, b"/now/a") == [200]
     assert wire.worker.shedder.running == 0
 
 
