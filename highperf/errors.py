@@ -5,6 +5,7 @@ from typing import Any
 
 SHUTTING_DOWN = "the server is shutting down"  # the message of a CancelledError at the shutdown timeout
 DEADLINE_PASSED = "the deadline has passed"  # the message of a CancelledError that a deadline caused
+CLIENT_DEADLINE_PASSED = "the time that the client gave has passed"  # the same, where the client's was shorter
 
 
 class HighperfError(Exception):

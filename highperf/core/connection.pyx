@@ -142,6 +142,8 @@ cdef class HttpProtocol(Outgoing):
                 elif self.busy or self.writing_paused:
                     break
                 else:
+                    if used:                # what came before it in this read took its time
+                        self.worker.touch_c()
                     used += self.feed_head_c(data + used, size - used)
         finally:
             self.processing = False

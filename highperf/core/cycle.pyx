@@ -8,12 +8,12 @@
 
 cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
-from highperf.core.gate cimport Gate, Limit
+from highperf.core.gate cimport Gate, Limit, common_refusals_c
 from highperf.core.refusal cimport Refusal
 from highperf.core.request cimport Request
 from highperf.core.stream cimport LENGTH_UNKNOWN, Stream
 from highperf.core.task cimport StepTask
-from highperf.core.worker cimport MISSED, REFUSED_DELAY, REFUSED_FULL, REFUSED_LATE, VERDICTS, Worker
+from highperf.core.worker cimport MISSED, Worker
 from highperf.guards.breaker cimport OUTCOME_FAILURE, OUTCOME_IGNORED, OUTCOME_SUCCESS
 from highperf.guards.deadlines cimport NEVER, disarm_c
 from highperf.guards.shedder cimport Shedder
@@ -27,7 +27,7 @@ from highperf.wire.router cimport Endpoint
 import asyncio
 from types import SimpleNamespace
 
-from highperf.errors import DEADLINE_PASSED, BreakerOpen, HTTPError
+from highperf.errors import CLIENT_DEADLINE_PASSED, DEADLINE_PASSED, BreakerOpen, HTTPError
 
 cdef extern from "Python.h":
     object PyContext_Copy(object context)
@@ -70,10 +70,7 @@ def furnish(Worker worker not None, settings):
     cdef Route route
     cdef str field = settings.request_timeout_header.lower()
     worker.timeout_field = field.encode("ascii") or None
-    worker.refusals = [None] * VERDICTS
-    worker.refusals[REFUSED_LATE] = Refusal(503, "the time that the client gives is over; the handler did not begin")
-    worker.refusals[REFUSED_FULL] = Refusal(503, f"as many requests are running as may ({settings.limit_concurrency})")
-    worker.refusals[REFUSED_DELAY] = Refusal(503, "requests wait too long for this server, which answers what it can")
+    worker.refusals = common_refusals_c(settings.limit_concurrency)
     routes = [route for _, _, route in worker.router.routes() if (<Route>route).kind == ROUTE_HANDLER]
     if worker.fallback is not None:
         routes.append(worker.fallback)
@@ -197,6 +194,8 @@ def to_response(value):
 
 def problem_for(error, Request request not None):
     cdef int status = checked_status_c(error.status)
+    if isinstance(error, BreakerOpen):
+        request.refused = True
     return problem_c(status, error.detail, request.raw_path.decode("ascii"), error.members, error.headers)
 
 
@@ -279,6 +278,8 @@ cdef class RequestCycle(StepTask):
         # What the handler (or send_parts) returned, put on the wire.
         cdef Response response
         if self.streaming:
+            if self.budget_ns != NEVER and self.stream is not None:
+                self.look_c()
             self.report_c(OUTCOME_SUCCESS)
             self.finish_c()
             return None
@@ -361,8 +362,8 @@ cdef class RequestCycle(StepTask):
         cdef Worker worker = self.worker
         cdef Request request = self.request
         cdef long long due_ns
-        if self.stream is None:
-            return 0
+        if self.stream is None or request.cancel_reason is not None:
+            return 0                        # nobody waits for it, or it was cancelled before
         due_ns = request.deadline_c(worker.now_ns)
         if due_ns > worker.now_ns:          # it waited for its client meanwhile
             if request.body_.waiting_since_ns:
@@ -376,18 +377,20 @@ cdef class RequestCycle(StepTask):
         # permit is taken: it may ignore this, and a thread cannot even be told.
         cdef Stream stream = self.stream
         cdef Request request = self.request
+        cdef bint own = self.own_deadline_c()
+        cdef Refusal late = self.gate.late if own else <Refusal>self.worker.refusals[MISSED]
         self.missed = True
         self.worker.zombies += 1
         self.worker.count_c(MISSED)
-        self.report_c(OUTCOME_FAILURE)
-        request.cancel_reason = DEADLINE_PASSED
+        self.report_c(OUTCOME_FAILURE if own else OUTCOME_IGNORED)
+        request.cancel_reason = DEADLINE_PASSED if own else CLIENT_DEADLINE_PASSED
         request.detach_c()
         self.stream = None
         if self.started:
             stream.abort_c()
         else:
-            self.gate.late.send_c(stream, request.head, 0)
-        self.cancel_c(DEADLINE_PASSED)
+            late.send_c(stream, request.head, 0)
+        self.cancel_c(request.cancel_reason)
         return 0
 
     cdef int look_c(self) except -1:
@@ -395,10 +398,17 @@ cdef class RequestCycle(StepTask):
         # same: the work is done. But it counts as missed.
         cdef Worker worker = self.worker
         cdef Request request = self.request
-        if worker.touch_c() > request.deadline_c(worker.now_ns):
+        cdef long long now_ns = worker.touch_c()
+        if now_ns > request.deadline_c(now_ns):
             worker.count_c(MISSED)
-            self.report_c(OUTCOME_FAILURE)
+            if self.own_deadline_c():
+                self.report_c(OUTCOME_FAILURE)
         return 0
+
+    cdef bint own_deadline_c(self) noexcept:
+        # The route's. One that the client shortened says nothing of the handler: else whoever gives a
+        # millisecond twenty times would open its breaker for all.
+        return self.budget_ns == self.gate.deadline_ns
 
     def stop(self, str reason):
         # The server gives up on this request; its client is told why.
@@ -414,9 +424,16 @@ cdef class RequestCycle(StepTask):
         if self.budget_ns != NEVER:
             self.look_c()
         if self.pass_ >= 0:
-            self.report_c(OUTCOME_FAILURE if failing(status) else OUTCOME_SUCCESS)
+            self.report_c(self.outcome_c(status))
         send_whole_c(self.stream, status, content_type, content, headers)
         return self.finish_c()
+
+    cdef int outcome_c(self, int status) noexcept:
+        # What its breaker is told of an answer. Our own refusal must not keep it open, whoever made an
+        # answer of it.
+        if not failing(status):
+            return OUTCOME_SUCCESS
+        return OUTCOME_IGNORED if self.request.refused else OUTCOME_FAILURE
 
     cdef int finish_c(self) except -1:
         cdef Stream stream = self.stream
@@ -456,7 +473,7 @@ cdef class RequestCycle(StepTask):
         if not self.started:
             self.started = True
             if failing(response.status_):
-                self.report_c(OUTCOME_FAILURE)
+                self.report_c(self.outcome_c(response.status_))
             self.stream.start_c(response.status_, response.content_type_, LENGTH_UNKNOWN, response.headers_)
 
     # ---- recovery -----------------------------------------------------------------------------
@@ -468,7 +485,7 @@ cdef class RequestCycle(StepTask):
                 self.log(f"unhandled exception after {when} in", error)
             return self.finish_c()
         if isinstance(error, BreakerOpen) or (isinstance(error, CancelledError) and self.stopped()):
-            self.report_c(OUTCOME_IGNORED)  # our own refusal, which must not keep a breaker open
+            self.report_c(OUTCOME_IGNORED)
         if self.started:
             if not isinstance(error, CancelledError):
                 self.log("unhandled exception while streaming the answer of", error)

@@ -61,7 +61,7 @@ cdef class Gate:
     cdef bint calls             # some key comes from the application: enter_c needs the Request
     cdef Refusal full           # the route's own limit is reached
     cdef Refusal open
-    cdef Refusal late           # 504
+    cdef Refusal late           # 504 where the deadline is the route's own; None: it has none
 
     # what enter_c found, until the next request
     cdef Key keys[LIMITS_MAX]
@@ -86,3 +86,7 @@ cdef class Gate:
     cdef bint check_c(self, long long now_ns) noexcept
     cdef bint charge_c(self, long long now_ns) noexcept
     cdef long long client_budget_c(self, Head head) noexcept
+
+
+# By Verdict, what no gate has of its own; for Worker.refusals.
+cdef list common_refusals_c(long long limit_concurrency)

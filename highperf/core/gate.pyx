@@ -19,8 +19,8 @@ from highperf.core.refusal cimport Refusal
 from highperf.core.request cimport Request
 from highperf.core.stream cimport Stream
 from highperf.core.worker cimport (
-    KEY_FAILED, PASSED, REFUSED_DELAY, REFUSED_FULL, REFUSED_LATE, REFUSED_OPEN, REFUSED_RATE, REFUSED_ROUTE_FULL,
-    Worker,
+    KEY_FAILED, MISSED, PASSED, REFUSED_DELAY, REFUSED_FULL, REFUSED_LATE, REFUSED_OPEN, REFUSED_RATE,
+    REFUSED_ROUTE_FULL, VERDICTS, Worker,
 )
 from highperf.guards.breaker cimport OUTCOME_IGNORED
 from highperf.guards.deadlines cimport NEVER
@@ -40,8 +40,17 @@ cdef str QUOTA_EXCEEDED = "https://iana.org/assignments/http-problem-types#quota
 cdef str REDUCED_CAPACITY = "https://iana.org/assignments/http-problem-types#temporary-reduced-capacity"
 
 
-cdef str shown_ms(long long time_ns):
-    return f"{time_ns / 1e6:g} ms" if time_ns else "the time that its client gave"
+cdef list common_refusals_c(long long limit_concurrency):
+    cdef list refusals = [None] * VERDICTS
+    refusals[REFUSED_LATE] = Refusal(503, "the time that the client gives is over; the handler did not begin")
+    refusals[REFUSED_FULL] = Refusal(
+        503, f"as many requests are running as may ({limit_concurrency})", kind=REDUCED_CAPACITY
+    )
+    refusals[REFUSED_DELAY] = Refusal(
+        503, "requests wait too long for this server, which answers what it can", kind=REDUCED_CAPACITY
+    )
+    refusals[MISSED] = Refusal(504, "the handler did not answer within the time that its client gave", retries=False)
+    return refusals
 
 
 @cython.final
@@ -140,9 +149,7 @@ cdef class Gate:
         self.deadline_ns = route.deadline_ns
         if self.deadline_ns:
             self.deadlines = worker.deadlines_of_c(self.deadline_ns)
-        self.late = Refusal(
-            504, f"the handler did not answer within {shown_ms(self.deadline_ns)}", retries=False
-        )
+            self.late = Refusal(504, f"the handler did not answer within {self.deadline_ns / 1e6:g} ms", retries=False)
         self.limit_running = route.limit_concurrency
         if self.limit_running:
             self.full = Refusal(

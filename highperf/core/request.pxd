@@ -24,6 +24,7 @@ cdef class Request:
     cdef str path_
     cdef str id_
     cdef public str cancel_reason
+    cdef bint refused           # a guard within its handler refused, and that became an answer
 
     cdef BodyReader reader_c(self)
     cdef int require_json_c(self) except -1

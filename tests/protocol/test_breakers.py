@@ -5,7 +5,8 @@ from collections.abc import Callable
 
 import pytest
 
-from highperf import HTTPError, Request, Response
+from highperf import BreakerOpen, HTTPError, Request, Response
+from highperf.app import CallNext
 from tests.answers import Answer
 from tests.protocol.harness import GET, Wire
 
@@ -123,6 +124,25 @@ def test_a_missed_deadline_counts(breaking: Breaking) -> None:
     assert breaking.ask() == [503]
 
 
+def test_a_deadline_that_clients_shortened_does_not_count(breaking: Breaking) -> None:
+    octets = ITEM.replace(b"\r\n\r\n", b"\r\nRequest-Timeout: 1ms\r\n\r\n")
+    breaking.act = lambda request: waiting(breaking.wire)
+    clients = [breaking.wire.connect() for _ in range(25)]
+    for client in clients:
+        client.send(octets)
+    breaking.wire.advance(0.01)
+    assert {answer.status for client in clients for answer in client.answers()} == {504}
+
+    def busy(request: Request) -> str:
+        breaking.wire.drift(0.01)
+        return "late for its client"
+
+    breaking.act = busy
+    assert [breaking.wire.connect().ask(octets)[0].status for _ in range(25)] == [200] * 25
+    breaking.act = lambda request: "well"
+    assert breaking.ask() == [200]
+
+
 def test_an_answer_of_5xx_counts_however_it_is_given(breaking: Breaking) -> None:
     async def parts() -> object:
         yield b"x"
@@ -188,6 +208,22 @@ def test_the_refusals_of_another_breaker_do_not_count(breaking: Breaking) -> Non
     assert breaking.ask(40) == [503] * 40
     breaking.act = lambda request: "well"
     assert breaking.ask() == [200]
+
+
+@pytest.mark.parametrize("status", [503, 500])
+def test_another_breakers_refusal_does_not_count_through_middleware(breaking: Breaking, status: int) -> None:
+    @breaking.wire.app.middleware
+    async def passes_on(request: Request, call_next: CallNext) -> Response:
+        answer = await call_next(request)
+        return answer if answer.status == status else Response(status=status)
+
+    def refused(request: Request) -> object:
+        raise BreakerOpen("inner", 1)
+
+    breaking.act = refused
+    assert breaking.ask(40) == [status] * 40
+    breaking.act = breaking.fail
+    assert breaking.ask(21) == [status] * 20 + [503]
 
 
 def test_a_server_that_stops_does_not_count(breaking: Breaking) -> None:

@@ -8,7 +8,7 @@ import threading
 import pytest
 
 from highperf import Request, Response
-from highperf.errors import DEADLINE_PASSED
+from highperf.errors import CLIENT_DEADLINE_PASSED, DEADLINE_PASSED
 from tests.protocol.harness import GET, Wire, post
 
 LATE = GET % b"/late"
@@ -159,6 +159,79 @@ def test_a_reader_that_gives_up_waiting_is_on_the_clock_again(wire: Wire) -> Non
     assert [answer.status for answer in client.answers()] == [504]
 
 
+def test_a_reader_that_gives_up_while_the_worker_looks_at_no_clock_is_charged_nothing_for_it(wire: Wire) -> None:
+    @wire.app.post("/slow", deadline="100ms")
+    async def slow(request: Request) -> str:
+        reading = asyncio.ensure_future(request.body())
+        await wire.gate("patience")
+        reading.cancel()
+        return await wire.gate("after")
+
+    client = wire.connect()
+    client.send(b"POST /slow HTTP/1.1\r\nHost: a\r\nContent-Length: 20\r\n\r\n")
+    wire.advance(0.11)
+    wire.drift(1)
+    wire.open("patience")
+    wire.advance(0.098)
+    assert client.taken() == b""
+    wire.advance(0.004)
+    assert [answer.status for answer in client.answers()] == [504]
+
+
+def test_the_time_of_a_pipelined_request_begins_with_its_own_head(wire: Wire) -> None:
+    left: list[float] = []
+
+    @wire.app.get("/hog")
+    def hog(request: Request) -> str:
+        wire.drift(0.2)
+        return ""
+
+    @wire.app.get("/next", deadline="100ms")
+    def following(request: Request) -> str:
+        left.append(request.remaining())
+        return ""
+
+    wire.connect().ask(GET % b"/hog" + GET % b"/next")
+    assert left == [pytest.approx(0.1)]
+
+
+def test_a_request_that_was_cancelled_before_its_deadline_is_not_cancelled_again(wire: Wire) -> None:
+    cancelled: list[object] = []
+
+    @wire.app.get("/stubborn", deadline="100ms")
+    async def stubborn(request: Request) -> str:
+        try:
+            await wire.gate("first")
+        except asyncio.CancelledError as error:
+            cancelled.append(error.args)
+        return await wire.gate("second")
+
+    client = wire.connect()
+    client.send(GET % b"/stubborn")
+    wire.worker.cancel_requests("the server is shutting down")
+    wire.settle()
+    wire.advance(0.09)
+    wire.advance(0.02)
+    assert cancelled == [("the server is shutting down",)]
+    assert wire.worker.refused["deadline_missed"] == 0
+    wire.open("second", "after all")
+    assert [answer.status for answer in client.answers()] == [200]
+
+
+def test_a_stream_that_nothing_could_interrupt_is_counted(wire: Wire) -> None:
+    @wire.app.get("/busy", deadline="100ms")
+    def busy(request: Request) -> Response:
+        async def parts() -> object:
+            wire.drift(0.2)
+            yield b"x"
+
+        return Response.stream(parts())
+
+    [answer] = wire.connect().ask(GET % b"/busy")
+    assert answer.content == b"x"
+    assert wire.worker.refused["deadline_missed"] == 1
+
+
 @pytest.mark.parametrize("spelled", [b"0.05", b"50ms", b"50000us", b"0.050s", b"50000000ns"])
 def test_a_client_may_shorten_the_deadline(wire: Wire, cancellations: list[object], spelled: bytes) -> None:
     client = wire.connect()
@@ -166,7 +239,18 @@ def test_a_client_may_shorten_the_deadline(wire: Wire, cancellations: list[objec
     wire.advance(0.0499)
     assert client.taken() == b""
     wire.advance(0.0012)
-    assert [answer.status for answer in client.answers()] == [504]
+    [answer] = client.answers()
+    assert answer.status == 504
+    assert answer.json()["detail"] == "the handler did not answer within the time that its client gave"
+    assert cancellations == [((CLIENT_DEADLINE_PASSED,), CLIENT_DEADLINE_PASSED)]
+
+
+@pytest.mark.parametrize("spelled", [b"307445735m", b"0.307445735m", b"0.20000000000m", b"1000000000s"])
+def test_no_number_is_too_long_to_compute_with(wire: Wire, cancellations: list[object], spelled: bytes) -> None:
+    client = wire.connect()
+    client.send(BUDGET % (b"/late", spelled))
+    wire.advance(0.0999)
+    assert client.taken() == b""
 
 
 @pytest.mark.parametrize(
@@ -198,7 +282,7 @@ def test_a_client_may_set_a_deadline_where_the_route_has_none(wire: Wire) -> Non
     client.send(BUDGET % (b"/wait/a", b"50ms"))
     wire.advance(0.052)
     assert [answer.status for answer in client.answers()] == [504]
-    assert wire.cancelled == [DEADLINE_PASSED]
+    assert wire.cancelled == [CLIENT_DEADLINE_PASSED]
 
 
 def test_the_name_of_the_field_is_a_setting(wire: Wire) -> None:
