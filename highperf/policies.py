@@ -282,7 +282,9 @@ def _octets(value: object) -> int:
 
 _KINDS: Final = {
     "deadline": Kind(_deadline, _DEADLINE.expected),
-    "rate_limit": Kind(_rate_limits, f"a RateLimit or a rate such as {_RATES}, or a list of at most {ROUTE_LIMITS_MOST} of them"),
+    "rate_limit": Kind(
+        _rate_limits, f"a RateLimit or a rate such as {_RATES}, or a list of at most {ROUTE_LIMITS_MOST} of them"
+    ),
     "breaker": Kind(_breaker, "a name, a CircuitBreaker that has one, True or False"),
     "limit_body": Kind(_limit_body, "a size such as 512, 16k or 2m"),
     "limit_concurrency": Kind(_limit_concurrency, f"a whole number from 0 to {ROUTE_REQUESTS_MOST}"),
