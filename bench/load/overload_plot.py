@@ -11,9 +11,9 @@ from bench.load.overload_report import GOALS, TIMELINE_FACTOR, Report, Sample, f
 COLORS = {ON: "#0f7b8a", OFF: "#d1495b"}
 NAMES = {ON: "guards on", OFF: "guards off"}
 FORMULA_COLOR, GOAL_COLOR, BOUND_COLOR, BAND = "#8a97a3", "#b08900", "#b08900", "#fbf3e4"
-WIDTH, HEIGHT = 1000, 772
-UPPER = {"top": 146, "height": 250, "width": 400}
-LOWER = {"left": 80, "top": 500, "height": 190, "width": 880}
+WIDTH, HEIGHT = 1000, 790
+UPPER = {"top": 164, "height": 250, "width": 400}
+LOWER = {"left": 80, "top": 518, "height": 190, "width": 880}
 TIMES = "\N{MULTIPLICATION SIGN}"
 
 
@@ -32,8 +32,8 @@ def subtitle(report: Report) -> list[str]:
     return [
         f"Requests at fixed times, whether or not answers come. A handler of {work_ms:g} ms of CPU, one worker"
         f" on one CPU: {median(report.capacity):,.0f} requests/s are its capacity.",
-        f"Goodput is what was answered 200 within {deadline_ms:g} ms of the time at which it was due. Grey dots: what"
-        f" is left if only refusals cost, {report.cost:.2%} of a served request each.",
+        f"Goodput is what was answered 200 within {deadline_ms:g} ms of the time at which it was due.",
+        f"Grey dots: what is left if nothing but refusals cost, each {report.cost:.2%} of a request served.",
     ]
 
 
@@ -81,7 +81,7 @@ def latency(report: Report, factors: list[float]) -> Panel:
             ]
             if points:
                 lines.append(Line(points, COLORS[guards], dashes=dashes, dots=not dashes))
-    notes = [(ends[0], ms * 1.15, words, "start") for ms, words in bounds]
+    notes = [(ends[1], ms * 1.15, words, "end") for ms, words in bounds]
     axis = Axis(0.5, 3000, (1, 10, 100, 1000), log=True, spell=lambda ms: f"{ms:g} ms")
     title = "Latency of what was answered 200: p99, dotted p50"
     return Panel(560, title=title, x=load_axis(factors), y=axis, lines=lines, notes=notes, **UPPER)

@@ -11,7 +11,7 @@ from highperf import App, HTTPError, RateLimit, Request, Response
 
 app = App()
 ids = itertools.count(1)
-GUARDS = {"deadline": "80ms", "rate_limit": RateLimit("100000000/s", by="client"), "breaker": "users"}
+GUARDS = {"deadline": "80ms", "rate_limit": RateLimit("1000000/s", by="client"), "breaker": "users"}
 
 
 @app.get("/users/:id", **(GUARDS if os.environ.get("GUARDS") == "on" else {}))
