@@ -57,6 +57,7 @@ cdef class RequestCycle(StepTask):
     cdef int look_c(self) except -1
     cdef bint own_deadline_c(self) noexcept
     cdef int outcome_c(self, int status) noexcept
+    cdef int release_c(self) except -1
     cdef int report_c(self, int outcome) except -1
     cdef int respond_c(self, Response response) except -1
     cdef int answer_c(self, int status, bytes content_type, bytes content, ResponseHeaders headers) except -1

@@ -321,21 +321,28 @@ cdef class RequestCycle(StepTask):
         return self.worker.arm_at_c(&self.timer, request.deadline_ns)
 
     cdef int settle_c(self, int state, object outcome) except -1:
-        # The one end of every handler: what it held goes back, whoever was answered what before.
+        # The one end of every handler, whoever was answered what before.
         if self.registered:
             self.worker.cycles.discard(self)
         disarm_c(&self.timer)
-        self.report_c(OUTCOME_IGNORED)
         if self.missed:
             self.worker.zombies -= 1
+        self.release_c()
+        return StepTask.settle_c(self, state, outcome)
+
+    cdef int release_c(self) except -1:
+        # The handler has ended: what it held goes back.
+        self.report_c(OUTCOME_IGNORED)
         if self.gate is not None:
             self.gate.leave_c()
             self.gate = None
-        return StepTask.settle_c(self, state, outcome)
+        return 0
 
     cdef int report_c(self, int outcome) except -1:
         # The first word on a request is what its breaker believes.
         if self.pass_ >= 0:
+            if self.registered:             # it has waited, maybe for long
+                self.worker.touch_c()
             self.gate.breaker.report_c(self.pass_, outcome, self.worker.now_ns)
             self.pass_ = -1
         return 0
@@ -446,6 +453,7 @@ cdef class RequestCycle(StepTask):
             request.detach_c()
             request = None                  # the stream looks at who still holds the head
         if stream is not None:
+            self.release_c()                # the next request, which may begin in here, finds its room
             stream.finish_c()
         return 0
 

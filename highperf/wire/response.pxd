@@ -28,10 +28,13 @@ cdef class StandingFields:
 
 cdef class ResponseHeaders:
     cdef list fields            # [(name: bytes, value: bytes)], validated
+    cdef bytes lines            # all of them as they are sent, where they do not change any more; else None
     cdef bint names_server      # a Server of its own takes the place of the standing one
 
     cdef int add_c(self, object name, object value) except -1
     cdef int discard_c(self, object name) except -1
+    # For fields that are sent over and over and never changed again.
+    cdef int freeze_c(self) except -1
 
 
 cdef class Response:

@@ -181,6 +181,10 @@ cdef class ResponseHeaders:
             self.names_server = False
         return 0
 
+    cdef int freeze_c(self) except -1:
+        self.lines = b"".join([b"%b: %b\r\n" % field for field in self.fields])
+        return 0
+
     def append(self, name, value):
         self.add_c(name, value)
 
@@ -283,7 +287,9 @@ cdef int write_head_c(Buffer out, StandingFields standing, int status, bytes con
         at = put(at, b"\r\n", 2)
     elif length == LENGTH_CHUNKED:
         at = put(at, b"Transfer-Encoding: chunked\r\n", 28)
-    if headers is not None:
+    if headers is not None and headers.lines is not None:
+        at = put_bytes(at, headers.lines)
+    elif headers is not None:
         for field in headers.fields:
             at = put_bytes(at, <bytes>field[0])
             at = put(at, b": ", 2)

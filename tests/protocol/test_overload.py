@@ -175,3 +175,12 @@ def test_health_is_answered_in_any_storm(wire: Wire, path: bytes) -> None:
     wire.settings = {"limit_concurrency": 1, "rate_limit_rps": 1}
     occupy(wire, 1)
     assert statuses(wire.connect(), path, 20) == [200] * 20
+
+
+def test_a_pipelined_request_finds_the_room_of_the_one_before(wire: Wire) -> None:
+    wire.settings = {"limit_concurrency": 1}
+    client = wire.connect()
+    assert statuses(client, b"/now/a", 3) == [200] * 3
+    client.send(GET % b"/wait/x" + GET % b"/now/a")
+    wire.open("x")
+    assert [answer.status for answer in client.answers()] == [200, 200]
