@@ -1,5 +1,6 @@
 """The overload runs as a picture: goodput and latency against the load, and ten times the load in time."""
 
+import math
 from collections.abc import Callable
 from statistics import median
 
@@ -14,6 +15,7 @@ FORMULA_COLOR, GOAL_COLOR, BOUND_COLOR, BAND = "#8a97a3", "#b08900", "#b08900", 
 WIDTH, HEIGHT = 1000, 790
 UPPER = {"top": 164, "height": 250, "width": 400}
 LOWER = {"left": 80, "top": 518, "height": 190, "width": 880}
+NEAR = 1.3  # a factor so near to the next is drawn, but not named
 TIMES = "\N{MULTIPLICATION SIGN}"
 
 
@@ -39,7 +41,8 @@ def subtitle(report: Report) -> list[str]:
 
 def load_axis(factors: list[float]) -> Axis:
     label = "offered load, in times the capacity"
-    return Axis(min(factors), max(factors), factors, label, log=True, spell=lambda factor: f"{factor:g}{TIMES}")
+    ticks = [at for at, after in zip(factors, [*factors[1:], math.inf], strict=True) if after / at > NEAR]
+    return Axis(min(factors), max(factors), ticks, label, log=True, spell=lambda factor: f"{factor:g}{TIMES}")
 
 
 def curve(report: Report, guards: str, figure: Callable[[str, float], float]) -> list[Point]:
