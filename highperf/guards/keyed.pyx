@@ -29,16 +29,16 @@
 #     that move the same occupant, the later one finds its word changed, and begins anew.
 #   - The table has a clock, `newest`, and time does not run back in it. Idle means: since before it. Who
 #     reads a set looks at the clock again afterwards, and begins anew if it is behind: so a process
-#     that was stopped for an hour takes no word of the future for one of the past, and no key in
-#     anew that was evicted meanwhile.
+#     that was stopped for an hour takes no word of the future for one of the past, and gives no
+#     key a fresh bucket as of a time before its old one was evicted.
 #
-# (A refund lowers a time, though never below the clock. Should its process be stopped in the midst of it
-# while two others move the same occupant, one of them stopped too, that one key may get what it
-# spent once more.)
+# A refund lowers a time, though never below the clock. One that meets a move may be lost; and should its
+# process be stopped in the midst of it while two others move the same occupant, one of them stopped
+# too, that one key may get what it spent once more.
 #
 # Forty bits come round: after 2**40 units a word that nobody touched would look live. So, as the clock
 # moves on, a hand goes round the sets, and makes the times of idle words now; once round takes
-# 2**37 units of time (four minutes at a million per second, 20 hours at a thousand), however
+# 2**37 units of time (two minutes at a million per second, 20 hours at a thousand), however
 # many decisions there are.
 
 cimport cython
@@ -127,7 +127,7 @@ cdef class KeyedBuckets:
         self.turn_shift = TURN_BITS - (<object>self.last_set).bit_length()
         interval_ns = Fraction(1_000_000_000) / Fraction(self.rate)
         self.shift = max(0, int(interval_ns / UNITS).bit_length() - 1)
-        self.interval = -(-interval_ns // (<long long>1 << self.shift)) + 1
+        self.interval = -(-interval_ns // (<int64_t>1 << self.shift)) + 1
         self.burst = self.capacity * self.interval
         if segment is None:
             self.allocate_c()
@@ -257,6 +257,7 @@ cdef class KeyedBuckets:
 
     cdef bint renew_c(self, uint64_t* word, uint64_t newest, int64_t now) noexcept nogil:
         # False: another has advanced the clock, and has seen to everything.
+        # Not to now itself, because idle is what was full before the clock.
         cdef uint64_t found = load_word(word)
         if load_word(&self.head.newest) != newest:
             return False

@@ -168,6 +168,14 @@ def test_a_bucket_gets_no_fuller_than_full() -> None:
     assert drain(buckets, "a", SECOND) == 3
 
 
+def test_a_refund_never_leads_back_before_the_present(probe: Any, segment: Segment) -> None:
+    buckets = small(segment)
+    key, now = same_set(probe, buckets, 1)[0], 10**6
+    assert buckets.take(key, now_ns=now * probe.unit_ns(buckets)) == 0
+    buckets.refund(key, 3, now * probe.unit_ns(buckets), now_ns=now * probe.unit_ns(buckets))
+    assert probe.words(buckets, 0)[0] == (probe.tag_of(buckets, key), now)
+
+
 # ---- a full set, and eviction -----------------------------------------------------------------
 
 
@@ -273,6 +281,25 @@ def test_after_a_silence_of_any_length_a_key_has_its_whole_bucket(probe: Any, se
     now_ns = start_ns + gap * unit_ns
     assert [drain(buckets, key, now_ns) for key in keys] == [3] * 9
     assert [drain(buckets, key, now_ns) for key in keys] == [0] * 9
+
+
+@pytest.mark.parametrize("now", [1, 2**24, 2**39 - 1, 2**39 + 1, 2**40 - 10, 2**40, 3 * 2**40 - 4000])
+def test_a_new_table_has_room_whatever_the_time(probe: Any, segment: Segment, now: int) -> None:
+    buckets = small(segment)
+    keys = same_set(probe, buckets, 8)
+    assert [drain(buckets, key, now * probe.unit_ns(buckets)) for key in keys] == [3] * 8
+    assert buckets.overflows == 0
+
+
+@pytest.mark.parametrize("gap", [2**37, 2**38 + 5, 2**39 + 2**31])
+def test_after_a_silence_the_hand_goes_over_every_set(probe: Any, segment: Segment, gap: int) -> None:
+    buckets = small(segment)
+    unit_ns, start = probe.unit_ns(buckets), 2**37
+    buckets.take("clock", now_ns=start * unit_ns)
+    for number in range(64):
+        probe.set_word(buckets, number, 5, 7, start - 1000)
+    buckets.take("clock", now_ns=(start + gap) * unit_ns)
+    assert {probe.words(buckets, number)[5] for number in range(64)} == {(7, (start + gap - 1) % 2**40)}
 
 
 @pytest.mark.parametrize("step", [2**24 + 1, 2**30, 2**35, 2**36 + 12345])
@@ -417,6 +444,7 @@ def test_a_key_whose_hash_has_no_tag_is_limited_like_others(probe: Any, segment:
     buckets, key = small(segment), b"4011459"
     assert probe.tag_of(buckets, key) == 0
     assert drain(buckets, key, SECOND) == 3
+    assert probe.words(buckets, probe.set_of(buckets, key))[0][0] == 1
     keys = same_set(probe, buckets, 8, probe.set_of(buckets, key))
     assert [drain(buckets, other, SECOND) for other in keys] == [3] * 8
     assert drain(buckets, key, SECOND) == 0
