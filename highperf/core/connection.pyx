@@ -206,8 +206,8 @@ cdef class HttpProtocol(Outgoing):
             if self.busy and size:
                 used = self.feed_body_c(rest, size)
             if not self.busy:           # refused
-                if gate is not None and verdict == PASSED:
-                    gate.withdraw_c()
+                if gate is not None:
+                    gate.withdraw_c(verdict)
                 return size
         if verdict == KEY_FAILED:
             cycle.end_raised_c(gate.take_error_c())

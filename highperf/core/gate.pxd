@@ -75,8 +75,8 @@ cdef class Gate:
     # A Verdict. PASSED: the request runs, and leave_c is owed. It may raise only where the route calls.
     cdef int enter_c(self, Stream stream, Head head, Request request) except -1
     cdef int leave_c(self) except -1
-    # The request was admitted, and will not run after all.
-    cdef int withdraw_c(self) except -1
+    # The request will not run after all, nor be refused by this gate, whose verdict that was.
+    cdef int withdraw_c(self, int verdict) except -1
     # What made enter_c give KEY_FAILED.
     cdef object take_error_c(self)
     cdef int refuse_c(self, Stream stream, Head head, int verdict) except -1

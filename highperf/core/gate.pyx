@@ -259,7 +259,10 @@ cdef class Gate:
             self.shedder.leave_c(self.critical)
         return 0
 
-    cdef int withdraw_c(self) except -1:
+    cdef int withdraw_c(self, int verdict) except -1:
+        self.error = None
+        if verdict != PASSED:
+            return 0
         if self.pass_ >= 0:
             self.breaker.report_c(self.pass_, OUTCOME_IGNORED, self.worker.now_ns)
         return self.leave_c()

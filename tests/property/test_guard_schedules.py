@@ -550,9 +550,7 @@ def probe(pytestconfig: pytest.Config) -> ModuleType:
     return compiled.load(pytestconfig, "tests/unit/worker_probe.pyx")
 
 
-@settings(max_examples=150)
-@given(server=SERVERS, talks=TALKS, steps=STEPS, end=st.sampled_from(ENDS))
-def test_whatever_the_schedule(
+def carry_out(
     probe: ModuleType,
     server: dict[str, object],
     talks: list[list[tuple[str, str, str]]],
@@ -567,3 +565,37 @@ def test_whatever_the_schedule(
         run.recover()
     finally:
         run.close()
+
+
+@settings(max_examples=150)
+@given(server=SERVERS, talks=TALKS, steps=STEPS, end=st.sampled_from(ENDS))
+def test_whatever_the_schedule(
+    probe: ModuleType,
+    server: dict[str, object],
+    talks: list[list[tuple[str, str, str]]],
+    steps: list[tuple[int, str]],
+    end: str,
+) -> None:
+    carry_out(probe, server, talks, steps, end)
+
+
+SLOW_KINDS = st.tuples(
+    st.sampled_from(["free", "brief", "short", "long", "all"]),
+    st.sampled_from(["content", "late content", "wait", "stubborn"]),
+    st.sampled_from(["", "", "0.03"]),
+)
+SLOW_TALKS = st.lists(st.lists(SLOW_KINDS, min_size=1, max_size=2), min_size=2, max_size=3)
+SLOW_SAYING = ["say some", "say some", "say some", "say little", "say all"]
+SLOW_STEPS = st.lists(
+    st.tuples(st.integers(0, 30), st.sampled_from([*SLOW_SAYING, "open", "open", "4", "10", "10", "30"])),
+    min_size=20,
+    max_size=40,
+)
+
+
+@settings(max_examples=100)
+@given(talks=SLOW_TALKS, steps=SLOW_STEPS)
+def test_whenever_clients_send_their_content(
+    probe: ModuleType, talks: list[list[tuple[str, str, str]]], steps: list[tuple[int, str]]
+) -> None:
+    carry_out(probe, {}, talks, steps, "all is said")

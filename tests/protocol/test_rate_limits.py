@@ -1,7 +1,9 @@
 """Rate limits on the wire: who is refused, what the refusal says, and what it leaves alone."""
 
 import asyncio
+import gc
 import logging
+import weakref
 
 import pytest
 
@@ -297,3 +299,22 @@ def test_a_limit_may_have_the_name_of_the_servers_or_of_a_route_and_share_nothin
     client = wire.connect()
     assert ask(client, b"/a") == ask(client, b"/b") == ask(client, b"/c") == [200]
     assert ask(client, b"/a") == [429]
+
+
+def test_what_a_key_raised_is_forgotten_where_the_content_is_refused_as_well(wire: Wire) -> None:
+    class WrongKeyError(Exception): ...
+
+    raised: list[weakref.ref[WrongKeyError]] = []
+
+    def key(request: Request) -> str:
+        error = WrongKeyError()
+        raised.append(weakref.ref(error))
+        raise error
+
+    @wire.app.post("/small", rate_limit=RateLimit("1/h", by=key), limit_body=3)
+    def small(request: Request) -> str:
+        return ""
+
+    assert [answer.status for answer in wire.connect().ask(post(b"/small", b"long"))] == [413]
+    gc.collect()
+    assert [reference() for reference in raised] == [None]
