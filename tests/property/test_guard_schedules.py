@@ -261,7 +261,8 @@ class Run:
         self.wire.settle()
         for _ in range(PATIENCE_TURNS):
             ending = any(event.is_set() and not self.asked[number].ended for number, event in self.events.items())
-            if not ending and self.wire.worker.shedder.running == self.running:
+            threads = any("thread" in one.how and not one.ended for one in self.asked)
+            if not ending and (not threads or self.wire.worker.shedder.running == self.running):
                 break
             self.wire.loop.run_until_complete(asyncio.sleep(0))
         self.wire.settle()
@@ -567,7 +568,7 @@ def carry_out(
         run.close()
 
 
-@settings(max_examples=150)
+@settings(max_examples=120)
 @given(server=SERVERS, talks=TALKS, steps=STEPS, end=st.sampled_from(ENDS))
 def test_whatever_the_schedule(
     probe: ModuleType,
@@ -577,6 +578,27 @@ def test_whatever_the_schedule(
     end: str,
 ) -> None:
     carry_out(probe, server, talks, steps, end)
+
+
+FAILING_KINDS = st.tuples(
+    st.sampled_from(["breaking", "breaking", "all", "brief"]),
+    st.sampled_from(["fail", "fail", "now", "wait and fail", "outbound", "stream", "failing stream", "stubborn"]),
+    st.sampled_from(["", "", "0.03"]),
+)
+FAILING_TALKS = st.lists(st.lists(FAILING_KINDS, min_size=2, max_size=5), min_size=3, max_size=4)
+FAILING_STEPS = st.lists(
+    st.tuples(st.integers(0, 30), st.sampled_from(["say all", "say all", "open", "open", "30", "60", "leave"])),
+    min_size=10,
+    max_size=30,
+)
+
+
+@settings(max_examples=100)
+@given(talks=FAILING_TALKS, steps=FAILING_STEPS)
+def test_however_many_requests_fail(
+    probe: ModuleType, talks: list[list[tuple[str, str, str]]], steps: list[tuple[int, str]]
+) -> None:
+    carry_out(probe, {"limit_concurrency": 4}, talks, steps, "all is said")
 
 
 SLOW_KINDS = st.tuples(
