@@ -1,6 +1,7 @@
 # The only place that reads a clock. CLOCK_MONOTONIC is the same line for every process of
 # the machine, is slewed but never stepped, and so is right for limits that workers share.
 
+from cpython.number cimport PyNumber_Index
 from libc.time cimport time_t
 
 cdef extern from "time.h" nogil:
@@ -23,3 +24,8 @@ cdef inline long long unix_s() noexcept nogil:
     cdef timespec ts
     clock_gettime(CLOCK_REALTIME, &ts)
     return <long long>ts.tv_sec
+
+
+cdef inline long long instant_of(object now_ns) except? -1:
+    # The time that a caller passes in from Python, or now. A float would be cut off by Cython alone.
+    return monotonic_ns() if now_ns is None else PyNumber_Index(now_ns)

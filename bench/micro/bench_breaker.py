@@ -49,10 +49,3 @@ def bench_breaker_open(tight: Tight, loop: Any, segment: Segment) -> None:
     fail(breaker, 20, 5 * S)
     tight(lambda calls: loop.call(breaker, calls, 6 * S))
     assert breaker.state == "open"
-
-
-def bench_breaker_peek(tight: Tight, loop: Any, segment: Segment) -> None:
-    breaker = CircuitBreaker("db", segment=segment)
-    fail(breaker, 20, 5 * S)
-    tight(lambda calls: loop.peek(breaker, calls, 6 * S))
-    assert breaker.state == "open"

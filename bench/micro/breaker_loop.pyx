@@ -14,11 +14,3 @@ def call(CircuitBreaker breaker, long calls, long long now_ns, *, long long apar
             breaker.report_c(pass_, OUTCOME_FAILURE if failing else OUTCOME_SUCCESS, now_ns)
         now_ns += apart_ns
     return passed
-
-
-def peek(CircuitBreaker breaker, long calls, long long now_ns):
-    """Asks whether each of the calls would be refused; gives how many would."""
-    cdef long refused = 0
-    for _ in range(calls):
-        refused += not breaker.closed_c() and breaker.refuses_c(now_ns)
-    return refused

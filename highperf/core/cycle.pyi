@@ -80,12 +80,6 @@ class Route:
 def furnish(worker: Any, settings: Any) -> None:
     """Gives each route of a Worker its guards, in the segment that the worker has."""
 
-def own_limits(worker: Any, route: Route) -> list[Any]:
-    """The Limits that requests to this route are held to besides."""
-
-def server_limits(worker: Any, settings: Any) -> list[Any]:
-    """The Limit that all requests are held to, or none."""
-
 def to_response(value: Any) -> Response:
     """The Response that a handler's return value stands for; TypeError for what may not be returned."""
 

@@ -8,13 +8,13 @@
 
 cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
-from highperf.core.gate cimport Gate, Limit, common_refusals_c
+from highperf.core.gate cimport Gate, common_refusals_c, own_limits_c, server_limits_c
 from highperf.core.refusal cimport Refusal
 from highperf.core.request cimport Request
 from highperf.core.stream cimport LENGTH_UNKNOWN, Stream
 from highperf.core.task cimport StepTask
 from highperf.core.worker cimport MISSED, Worker
-from highperf.guards.breaker cimport OUTCOME_FAILURE, OUTCOME_IGNORED, OUTCOME_SUCCESS
+from highperf.guards.breaker cimport OUTCOME_FAILURE, OUTCOME_IGNORED, OUTCOME_SUCCESS, failing_c
 from highperf.guards.deadlines cimport NEVER, disarm_c
 from highperf.guards.shedder cimport Shedder
 from highperf.wire.parser cimport METHOD_CONNECT, METHOD_GET, METHOD_HEAD, METHOD_OPTIONS, Head
@@ -25,7 +25,6 @@ from highperf.wire.response cimport (
 from highperf.wire.router cimport Endpoint
 
 import asyncio
-from types import SimpleNamespace
 
 from highperf.errors import CLIENT_DEADLINE_PASSED, DEADLINE_PASSED, BreakerOpen, HTTPError
 
@@ -66,7 +65,7 @@ cdef class Route:
 
 def furnish(Worker worker not None, settings):
     # Gives each route of the worker its gate, bound to the segment that all workers share.
-    cdef list limits = server_limits(worker, settings)
+    cdef list limits = server_limits_c(settings, worker.segment)
     cdef Route route
     cdef str field = settings.request_timeout_header.lower()
     worker.timeout_field = field.encode("ascii") or None
@@ -76,28 +75,10 @@ def furnish(Worker worker not None, settings):
         routes.append(worker.fallback)
     worker.shedder = Shedder(settings.limit_concurrency, reserving=any([route.critical for route in routes]))
     for route in routes:
-        route.gate = Gate(worker, route, limits + own_limits(worker, route))
+        route.gate = Gate(worker, route, limits + own_limits_c(route, worker.segment))
     worker.unrouted = Gate(worker, None, limits) if limits else None
     for breaker in getattr(worker.app, "breakers", ()):     # also those that stand around outbound calls alone
         breaker.bind(worker.segment)
-
-
-def own_limits(Worker worker not None, Route route not None):
-    # Those of one name share their tokens, on whichever routes they are; the others are the route's own.
-    cdef list own = []
-    for index, limit in enumerate(route.limits):
-        name = limit.name or (route.name if index == 0 else f"{route.name} {index + 1}")
-        own.append(Limit(limit, name, f"{'shared' if limit.name else 'own'} {name}", worker.segment))
-    return own
-
-
-def server_limits(Worker worker not None, settings):
-    # The rate limit that all requests are held to, unless it is off.
-    if not settings.rate_limit_rps:
-        return []
-    rate, capacity = settings.rate_limit_rps, settings.rate_limit_burst
-    limit = SimpleNamespace(name="", rate=rate, capacity=capacity, by="", header=b"", key=None, cost=1)
-    return [Limit(limit, "server", "server", worker.segment)]
 
 
 # ---- where a request goes ---------------------------------------------------------------------
@@ -248,12 +229,8 @@ cdef RequestCycle start_cycle_c(
     cycle.request = request
     cycle.head_only = head.method == METHOD_HEAD
     cycle.pass_ = -1
+    cycle.budget_ns = NEVER
     return cycle
-
-
-cdef inline bint failing(int status) noexcept:
-    # Whether a breaker is to count it: 501 is what a handler is, not what befell it.
-    return status >= 500 and status != 501
 
 
 @cython.final
@@ -317,7 +294,7 @@ cdef class RequestCycle(StepTask):
             return 0
         self.timer.owner = <void*>self
         if self.budget_ns == self.gate.deadline_ns:
-            return self.worker.arm_deadline_c(self.gate.deadlines, &self.timer, request.deadline_ns - self.budget_ns)
+            return self.worker.arm_since_c(self.gate.deadlines, &self.timer, request.deadline_ns - self.budget_ns)
         return self.worker.arm_at_c(&self.timer, request.deadline_ns)
 
     cdef int settle_c(self, int state, object outcome) except -1:
@@ -438,7 +415,7 @@ cdef class RequestCycle(StepTask):
     cdef int outcome_c(self, int status) noexcept:
         # What its breaker is told of an answer. Our own refusal must not keep it open, whoever made an
         # answer of it.
-        if not failing(status):
+        if not failing_c(status):
             return OUTCOME_SUCCESS
         return OUTCOME_IGNORED if self.request.refused else OUTCOME_FAILURE
 
@@ -480,7 +457,7 @@ cdef class RequestCycle(StepTask):
     cdef int start_parts_c(self, Response response) except -1:
         if not self.started:
             self.started = True
-            if failing(response.status_):
+            if failing_c(response.status_):
                 self.report_c(self.outcome_c(response.status_))
             self.stream.start_c(response.status_, response.content_type_, LENGTH_UNKNOWN, response.headers_)
 

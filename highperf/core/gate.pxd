@@ -90,3 +90,7 @@ cdef class Gate:
 
 # By Verdict, what no gate has of its own; for Worker.refusals.
 cdef list common_refusals_c(long long limit_concurrency)
+# The Limits that all requests are held to: one, or none where it is off.
+cdef list server_limits_c(settings, segment)
+# Those that requests to this route are held to besides.
+cdef list own_limits_c(route, segment)

@@ -31,6 +31,7 @@ from highperf.wire.duration cimport parse_duration_ns
 from highperf.wire.parser cimport Head
 
 import math
+from types import SimpleNamespace
 
 cdef enum:
     SECOND_NS = 1_000_000_000
@@ -51,6 +52,23 @@ cdef list common_refusals_c(long long limit_concurrency):
     )
     refusals[MISSED] = Refusal(504, "the handler did not answer within the time that its client gave", retries=False)
     return refusals
+
+
+cdef list server_limits_c(settings, segment):
+    if not settings.rate_limit_rps:
+        return []
+    rate, capacity = settings.rate_limit_rps, settings.rate_limit_burst
+    limit = SimpleNamespace(rate=rate, capacity=capacity, by="", header=b"", key=None, cost=1)
+    return [Limit(limit, "server", "server", segment)]
+
+
+cdef list own_limits_c(route, segment):
+    # Those of one name share their tokens, on whichever routes they are; the others are the route's own.
+    cdef list own = []
+    for index, limit in enumerate(route.limits):
+        name = limit.name or (route.name if index == 0 else f"{route.name} {index + 1}")
+        own.append(Limit(limit, name, f"{'shared' if limit.name else 'own'} {name}", segment))
+    return own
 
 
 @cython.final

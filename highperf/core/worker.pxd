@@ -90,13 +90,15 @@ cdef class Worker:
 
     cdef long long touch_c(self) noexcept
     cdef int arm_c(self, TimeoutList timeouts, Timer* timer) except -1
-    # The request began at since_ns, and timeouts is one of deadlines_of.
-    cdef int arm_deadline_c(self, TimeoutList timeouts, Timer* timer, long long since_ns) except -1
+    # The same for time that began earlier; a list's timers are armed in the order of these beginnings.
+    cdef int arm_since_c(self, TimeoutList timeouts, Timer* timer, long long since_ns) except -1
     cdef int arm_at_c(self, Timer* timer, long long due_ns) except -1
     cdef TimeoutList deadlines_of_c(self, long long timeout_ns)
     cdef int watch_c(self) except -1
     cdef long long random_c(self) noexcept
     cdef void count_c(self, int verdict) noexcept
+    cdef int expect_c(self, Timer* timer) except -1
+    cdef int expire_c(self, Timer* timer) except -1
     cdef int schedule_c(self, long long due_ns) except -1
     cdef int reschedule_c(self) except -1
     cdef str next_request_id_c(self)

@@ -18,9 +18,8 @@ class Worker:
         settings: gives ``read_timeout_ns``, ``write_timeout_ns``, ``idle_timeout_ns`` (0: off),
             ``limit_request_line`` (below 64 KiB), ``limit_request_field_size``,
             ``limit_request_fields``, ``limit_request_head``, ``limit_request_body`` (octets, number),
-            ``server_header`` (bool), ``rate_limit_rps`` and ``rate_limit_capacity`` (requests; 0: off, and
-            those of one second), ``limit_concurrency`` (0: off) and ``request_timeout_header`` (its name
-            or the empty text).
+            ``server_header`` (bool), ``rate_limit_rps`` and ``rate_limit_burst`` (requests; 0: off),
+            ``limit_concurrency`` (0: off) and ``request_timeout_header`` (its name or the empty text).
         loop: the event loop that will run the connections.
         app: what handlers see as ``request.app``.
         fallback: the Route of requests that no route takes; None: they are answered 404, 405 or 204.

@@ -1,10 +1,11 @@
-# Owns what the connections of one process share: buffers, clock, timers, limits, counters.
-# Must not know a protocol's octets: connections are Streams to it.
+# Owns what the connections of one process share: buffers, clock, timers, limits, counters, and the
+# timing of the loop's turns, by which an overload is found. Must not know a protocol's octets:
+# connections are Streams to it.
 #
-# Time: now_ns is read once per callback (touch_c) and is right for all that happens in it. All
-# timeouts stand in lists (guards/deadlines); one loop timer is set for the earliest of them. A
-# list's head only ever moves later, so the timer is set anew only when it fires, or when
-# something is armed that is due before it.
+# Time: now_ns is read once per callback (touch_c) and is right for all that happens in it, unless a
+# handler has had its time meanwhile. All timeouts stand in lists and one wheel (guards/deadlines);
+# one loop timer is set for the earliest of them. What they hold only ever moves later, so the timer
+# is set anew only when it fires, or when something is armed that is due before it.
 
 cimport cython
 from cpython.buffer cimport PyBUF_WRITE
@@ -13,7 +14,7 @@ from cpython.ref cimport Py_REFCNT
 from libc.stdlib cimport free, malloc
 from highperf.clock cimport monotonic_ns, unix_s
 from highperf.core.stream cimport Stream
-from highperf.guards.deadlines cimport NEVER, TimeoutList, Timer, TimerOwner, TimerWheel
+from highperf.guards.deadlines cimport NEVER, TimeoutList, Timer, TimerOwner, TimerWheel, armed_c
 from highperf.segment cimport Segment
 from highperf.wire.buffers cimport BufferPool
 from highperf.wire.parser cimport Head
@@ -167,20 +168,19 @@ cdef class Worker:
         return self.now_ns
 
     cdef int arm_c(self, TimeoutList timeouts, Timer* timer) except -1:
-        timeouts.arm_c(timer, self.now_ns)
-        if self.now_ns + timeouts.timeout_ns < self.tick_due_ns and timeouts.timeout_ns:
-            self.schedule_c(self.now_ns + timeouts.timeout_ns)
-        return 0
+        return self.arm_since_c(timeouts, timer, self.now_ns)
 
-    cdef int arm_deadline_c(self, TimeoutList timeouts, Timer* timer, long long since_ns) except -1:
+    cdef int arm_since_c(self, TimeoutList timeouts, Timer* timer, long long since_ns) except -1:
         timeouts.arm_c(timer, since_ns)
-        if timer.due_ns < self.tick_due_ns:
-            self.schedule_c(timer.due_ns)
-        return 0
+        return self.expect_c(timer)
 
     cdef int arm_at_c(self, Timer* timer, long long due_ns) except -1:
         self.wheel.arm_c(timer, due_ns, self.now_ns)
-        if timer.due_ns < self.tick_due_ns:
+        return self.expect_c(timer)
+
+    cdef int expect_c(self, Timer* timer) except -1:
+        # A timeout that is off leaves its timer idle.
+        if timer.due_ns < self.tick_due_ns and armed_c(timer):
             self.schedule_c(timer.due_ns)
         return 0
 
@@ -201,25 +201,20 @@ cdef class Worker:
 
     def tick(self):
         cdef TimeoutList timeouts
-        cdef TimerOwner owner               # kept alive while it deals with it
         cdef Timer* timer
         self.touch_c()
         try:
             for timeouts in self.timeouts:
-                while True:
-                    timer = timeouts.pop_expired_c(self.now_ns)
-                    if timer == NULL:
-                        break
-                    owner = <TimerOwner>timer.owner
-                    owner.expired_c(timer.kind)
-            while True:
-                timer = self.wheel.pop_expired_c(self.now_ns)
-                if timer == NULL:
-                    break
-                owner = <TimerOwner>timer.owner
-                owner.expired_c(timer.kind)
+                while (timer := timeouts.pop_expired_c(self.now_ns)) != NULL:
+                    self.expire_c(timer)
+            while (timer := self.wheel.pop_expired_c(self.now_ns)) != NULL:
+                self.expire_c(timer)
         finally:
             self.reschedule_c()
+
+    cdef int expire_c(self, Timer* timer) except -1:
+        cdef TimerOwner owner = <TimerOwner>timer.owner     # kept alive while it deals with it
+        return owner.expired_c(timer.kind)
 
     cdef int reschedule_c(self) except -1:
         cdef TimeoutList timeouts

@@ -9,6 +9,12 @@ cdef enum Outcome:
     OUTCOME_FAILURE = 1
     OUTCOME_IGNORED = 2         # the client left, another guard refused: says nothing of what is guarded
 
+
+cdef inline bint failing_c(int status) noexcept nogil:
+    # Whether an answer counts as a failure: 501 is what a handler is, not what befell it.
+    return status >= 500 and status != 501
+
+
 cdef enum:
     REFUSED_OPEN = -1           # what allow_c gives instead of a pass
     REFUSED_RAMP = -2
@@ -56,8 +62,6 @@ cdef class CircuitBreaker:
 
     # A pass (>= 0) to hand to report_c, or REFUSED_...
     cdef long long allow_c(self, long long now_ns) noexcept nogil
-    # Says whether allow_c would refuse because it is open; stores nothing.
-    cdef bint refuses_c(self, long long now_ns) noexcept nogil
     # Nanoseconds until a call may pass again; more than 0.
     cdef long long retry_after_c(self, long long now_ns) noexcept nogil
     # The same for a Retry-After field (RFC 9110 section 10.2.3): whole seconds, rounded up.

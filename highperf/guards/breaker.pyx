@@ -28,7 +28,7 @@
 cimport cython
 from libc.stdint cimport int64_t, uint64_t
 from libc.string cimport memset
-from highperf.clock cimport monotonic_ns
+from highperf.clock cimport monotonic_ns, instant_of
 from highperf.segment cimport Segment, load_word, swap_word
 
 import os
@@ -270,10 +270,6 @@ cdef class CircuitBreaker:
                     return generation_of(next_word)
         return generation_of(word)
 
-    cdef bint refuses_c(self, long long now_ns) noexcept nogil:
-        cdef uint64_t word = load_word(&self.words[STATE])
-        return state_of(word) in (OPEN, PROBING) and self.left_ms_c(word, now_ns) != 0
-
     cdef long long retry_after_c(self, long long now_ns) noexcept nogil:
         cdef uint64_t left_ms = self.left_ms_c(load_word(&self.words[STATE]), now_ns)
         return <long long>(left_ms * MS_NS - self.since_c(now_ns) % MS_NS) if left_ms else 1
@@ -444,15 +440,15 @@ cdef class CircuitBreaker:
         return streak & STREAK_MASK if current else 0
 
     def allow(self, *, now_ns=None):
-        return self.allow_c(clock(now_ns))
+        return self.allow_c(instant_of(now_ns))
 
     def report(self, long long pass_, str outcome not None, *, now_ns=None):
         if outcome not in OUTCOMES:
             raise ValueError(f"outcome must be one of {', '.join(OUTCOMES)}, not {outcome!r}")
-        self.report_c(pass_, OUTCOMES.index(outcome), clock(now_ns))
+        self.report_c(pass_, OUTCOMES.index(outcome), instant_of(now_ns))
 
     def retry_after(self, *, now_ns=None):
-        return 0 if self.closed_c() else self.retry_after_c(clock(now_ns))
+        return 0 if self.closed_c() else self.retry_after_c(instant_of(now_ns))
 
     def __enter__(self):
         self.enter_c()
@@ -498,14 +494,10 @@ cdef int outcome_of(object problem) except -1:
     if isinstance(problem, errors.BreakerOpen):
         return OUTCOME_IGNORED          # not called at all, because another breaker refused
     if isinstance(problem, errors.HTTPError):
-        return OUTCOME_FAILURE if problem.status >= 500 and problem.status != 501 else OUTCOME_SUCCESS
+        return OUTCOME_FAILURE if failing_c(problem.status) else OUTCOME_SUCCESS
     if isinstance(problem, Exception) or problem.args[:1] == (errors.DEADLINE_PASSED,):
         return OUTCOME_FAILURE
     return OUTCOME_IGNORED              # cancelled because the client left, or the process ends
-
-
-cdef long long clock(now_ns) except? -1:
-    return monotonic_ns() if now_ns is None else now_ns
 
 
 cdef object within(str name, value, int most):

@@ -47,8 +47,8 @@ from cpython.number cimport PyNumber_Index
 from libc.stdint cimport int64_t, uint64_t, uintptr_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy
-from highperf.clock cimport monotonic_ns
-from highperf.guards.limiter cimport NEVER_ADMITTED
+from highperf.clock cimport instant_of
+from highperf.guards.limiter cimport NEVER_ADMITTED, checked_cost_c
 from highperf.guards.siphash cimport siphash13
 from highperf.segment cimport LINE_BYTES, Segment, load_word, swap_word
 
@@ -290,16 +290,18 @@ cdef class KeyedBuckets:
 
     def take(self, key, cost=1, *, now_ns=None):
         cdef bytes octets = octets_of(key)
-        return self.take_c(PyBytes_AS_STRING(octets), PyBytes_GET_SIZE(octets), checked_cost(cost), clock_of(now_ns))
+        return self.take_c(PyBytes_AS_STRING(octets), PyBytes_GET_SIZE(octets), checked_cost_c(cost),
+                           instant_of(now_ns))
 
     def wait(self, key, cost=1, *, now_ns=None):
         cdef bytes octets = octets_of(key)
-        return self.wait_c(PyBytes_AS_STRING(octets), PyBytes_GET_SIZE(octets), checked_cost(cost), clock_of(now_ns))
+        return self.wait_c(PyBytes_AS_STRING(octets), PyBytes_GET_SIZE(octets), checked_cost_c(cost),
+                           instant_of(now_ns))
 
     def refund(self, key, cost, taken_ns, *, now_ns=None):
         cdef bytes octets = octets_of(key)
-        self.refund_c(PyBytes_AS_STRING(octets), PyBytes_GET_SIZE(octets), checked_cost(cost),
-                      PyNumber_Index(taken_ns), clock_of(now_ns))
+        self.refund_c(PyBytes_AS_STRING(octets), PyBytes_GET_SIZE(octets), checked_cost_c(cost),
+                      PyNumber_Index(taken_ns), instant_of(now_ns))
 
 
 cdef bytes octets_of(object key):
@@ -308,17 +310,6 @@ cdef bytes octets_of(object key):
     if isinstance(key, bytes):
         return key
     raise TypeError(f"key must be bytes or str, not {type(key).__name__}")
-
-
-cdef long long clock_of(object now_ns) except? -1:
-    return monotonic_ns() if now_ns is None else PyNumber_Index(now_ns)
-
-
-cdef long long checked_cost(object cost) except -1:
-    cdef long long value = PyNumber_Index(cost)     # Cython alone would cut a float off
-    if value < 0:
-        raise ValueError(f"cost must be 0 or more, not {value}")
-    return value
 
 
 cdef double checked_rate(object rate) except -1:

@@ -38,3 +38,7 @@ cdef class TokenBucket:
     cdef uint64_t units_c(self, long long now_ns) noexcept nogil
     cdef int64_t debt_c(self, uint64_t* seen, long long now_ns) noexcept nogil
     cdef int64_t overdrawn_c(self, uint64_t* seen, long long now_ns) noexcept nogil
+
+
+# What a caller in Python gives as the cost of a request. ValueError below 0, TypeError for a float.
+cdef long long checked_cost_c(object cost) except -1

@@ -29,7 +29,7 @@
 cimport cython
 from cpython.number cimport PyNumber_Index
 from libc.stdint cimport int64_t, uint64_t
-from highperf.clock cimport monotonic_ns
+from highperf.clock cimport monotonic_ns, instant_of
 from highperf.segment cimport LINE_BYTES, Segment, load_word, swap_word
 
 cdef enum:
@@ -151,16 +151,16 @@ cdef class TokenBucket:
     # ---- Python -------------------------------------------------------------------------------
 
     def take(self, cost=1, *, now_ns=None):
-        return self.take_c(checked_cost(cost), time_of(now_ns))
+        return self.take_c(checked_cost_c(cost), instant_of(now_ns))
 
     def wait(self, cost=1, *, now_ns=None):
-        return self.wait_c(checked_cost(cost), time_of(now_ns))
+        return self.wait_c(checked_cost_c(cost), instant_of(now_ns))
 
     def refund(self, cost, taken_ns, *, now_ns=None):
-        self.refund_c(checked_cost(cost), PyNumber_Index(taken_ns), time_of(now_ns))
+        self.refund_c(checked_cost_c(cost), PyNumber_Index(taken_ns), instant_of(now_ns))
 
     def available(self, now_ns=None):
-        return self.available_c(time_of(now_ns))
+        return self.available_c(instant_of(now_ns))
 
 
 cdef inline long long whole_ns(int64_t units) noexcept nogil:
@@ -168,11 +168,7 @@ cdef inline long long whole_ns(int64_t units) noexcept nogil:
     return (units >> UNIT_BITS) + ((units & ((1 << UNIT_BITS) - 1)) != 0)
 
 
-cdef long long time_of(object now_ns) except? -1:
-    return monotonic_ns() if now_ns is None else PyNumber_Index(now_ns)
-
-
-cdef long long checked_cost(object cost) except -1:
+cdef long long checked_cost_c(object cost) except -1:
     cdef long long value = PyNumber_Index(cost)     # Cython alone would cut a float off
     if value < 0:
         raise ValueError(f"cost must be 0 or more, not {value}")

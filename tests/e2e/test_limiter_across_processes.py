@@ -7,7 +7,7 @@ hands out. So the check is exact: no two places are the same, or closer than the
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import pairwise
 from mmap import mmap
 from typing import Any
@@ -17,11 +17,11 @@ import pytest
 from highperf.guards.limiter import TokenBucket
 from highperf.segment import Segment
 from tests import compiled
+from tests.processes import fork, join, kill, wait_for
 from tests.reference.bucket_twin import worst_excess
 
 PROCESSES = 4
 SECOND = 1_000_000_000
-PATIENCE_S = 30.0
 STOPPED_S = 1.0
 RACES = 10  # at least, or nothing was tested; on a busy machine the four may run one after the other for long
 SEVERAL_CPUS = len(os.sched_getaffinity(0)) > 1 if hasattr(os, "sched_getaffinity") else True
@@ -37,32 +37,7 @@ def children() -> Iterator[list[int]]:
     """Process ids; what still runs at the end is killed."""
     pids: list[int] = []
     yield pids
-    for pid in pids:
-        os.kill(pid, signal.SIGKILL)
-        os.waitpid(pid, 0)
-
-
-def fork(children: list[int], work: Callable[[], object]) -> int:
-    pid = os.fork()
-    if pid == 0:
-        try:
-            work()
-        finally:
-            os._exit(0)
-    children.append(pid)
-    return pid
-
-
-def join(children: list[int]) -> None:
-    while children:
-        assert os.waitpid(children.pop(), 0)[1] == 0
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.001)
+    kill(pids)
 
 
 def check(probe: Any, bucket: TokenBucket, epoch_ns: int, logs: list[Any]) -> None:

@@ -1,6 +1,7 @@
 # The C-level interface of guards/breaker that has no twin in Python, for test_breaker.py.
 
-from highperf.guards.breaker cimport OUTCOME_FAILURE, OUTCOME_IGNORED, OUTCOME_SUCCESS, CircuitBreaker
+from highperf.guards.breaker cimport OUTCOME_FAILURE, OUTCOME_IGNORED, OUTCOME_SUCCESS, STATE, CircuitBreaker
+from highperf.segment cimport load_word
 
 
 def outcomes():
@@ -16,7 +17,8 @@ def closed(CircuitBreaker breaker):
 
 
 def refuses(CircuitBreaker breaker, long long now_ns):
-    return breaker.refuses_c(now_ns)
+    """Whether it is open or a probe has it, and that is not over; stores nothing."""
+    return breaker.state != "ramp" and breaker.left_ms_c(load_word(&breaker.words[STATE]), now_ns) != 0
 
 
 def retry_after(CircuitBreaker breaker, long long now_ns):

@@ -3,7 +3,7 @@
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from fractions import Fraction
 from typing import Any
 
@@ -12,9 +12,9 @@ import pytest
 from highperf.guards.keyed import KeyedBuckets
 from highperf.segment import Segment
 from tests import compiled
+from tests.processes import fork, join, kill, wait_for
 
 SECOND = 1_000_000_000
-PATIENCE_S = 30.0
 
 
 @pytest.fixture(scope="module")
@@ -27,32 +27,7 @@ def children() -> Iterator[list[int]]:
     """Process ids; what still runs at the end is killed."""
     pids: list[int] = []
     yield pids
-    for pid in pids:
-        os.kill(pid, signal.SIGKILL)
-        os.waitpid(pid, 0)
-
-
-def fork(children: list[int], work: Callable[[], object]) -> int:
-    pid = os.fork()
-    if pid == 0:
-        try:
-            work()
-        finally:
-            os._exit(0)
-    children.append(pid)
-    return pid
-
-
-def join(children: list[int]) -> None:
-    while children:
-        assert os.waitpid(children.pop(), 0)[1] == 0
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.001)
+    kill(pids)
 
 
 def race(probe: Any, children: list[int], parties: int, width: int, rounds: int, one_set: bool) -> list[int]:
