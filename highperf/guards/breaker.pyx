@@ -28,7 +28,7 @@
 cimport cython
 from libc.stdint cimport int64_t, uint64_t
 from libc.string cimport memset
-from highperf.clock cimport monotonic_ns, instant_of
+from highperf.clock cimport instant_of, monotonic_ns
 from highperf.segment cimport Segment, load_word, swap_word
 
 import os

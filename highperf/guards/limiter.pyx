@@ -29,7 +29,7 @@
 cimport cython
 from cpython.number cimport PyNumber_Index
 from libc.stdint cimport int64_t, uint64_t
-from highperf.clock cimport monotonic_ns, instant_of
+from highperf.clock cimport instant_of, monotonic_ns
 from highperf.segment cimport LINE_BYTES, Segment, load_word, swap_word
 
 cdef enum:
