@@ -3,7 +3,6 @@ from typing import Any, Literal, final
 
 from highperf.core.request import Request
 from highperf.core.task import StepTask
-from highperf.errors import DEADLINE_PASSED as DEADLINE_PASSED
 from highperf.errors import HTTPError
 from highperf.wire.response import Response
 

@@ -26,7 +26,8 @@ from highperf.wire.router cimport Endpoint
 
 import asyncio
 
-from highperf.errors import CLIENT_DEADLINE_PASSED, DEADLINE_PASSED, BreakerOpen, HTTPError
+from highperf import errors
+from highperf.errors import BreakerOpen, HTTPError
 
 cdef extern from "Python.h":
     object PyContext_Copy(object context)
@@ -367,7 +368,7 @@ cdef class RequestCycle(StepTask):
         self.worker.zombies += 1
         self.worker.count_c(MISSED)
         self.report_c(OUTCOME_FAILURE if own else OUTCOME_IGNORED)
-        request.cancel_reason = DEADLINE_PASSED if own else CLIENT_DEADLINE_PASSED
+        request.cancel_reason = errors.DEADLINE_PASSED if own else errors.CLIENT_DEADLINE_PASSED
         request.detach_c()
         self.stream = None
         if self.started:
