@@ -335,10 +335,10 @@ def test_hundred_failed_probes_overflow_nothing() -> None:
         assert MS <= length_ns <= 1.2 * 24 * 3_600 * S + MS
         now_ns += length_ns
         call(breaker, "failure", now_ns)
-    assert length_ns >= 0.8 * 24 * 3_600 * S
+    assert length_ns >= 24 * 3_600 * S * 4 // 5  # whole numbers: the least jitter gives just this
 
 
-def test_peek_says_what_allow_would_and_changes_nothing(probe: Any) -> None:
+def test_it_is_open_until_its_time_is_over_and_looking_changes_nothing(probe: Any) -> None:
     breaker = CircuitBreaker("db")
     assert (probe.closed(breaker), probe.refuses(breaker, NOW)) == (True, False)
     call(breaker, "failure", NOW, times=20)
