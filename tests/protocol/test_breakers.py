@@ -78,7 +78,7 @@ def test_after_its_time_one_probe_passes_and_three_successes_close_it(breaking: 
     breaking.act = lambda request: "well"
     breaking.wire.advance(2.5)
     assert breaking.ask(3) == [200, 200, 200]
-    breaking.wire.advance(2.0)  # the ramp
+    breaking.wire.advance(2.1)  # the ramp of two seconds
     assert breaking.ask(50) == [200] * 50
 
 
