@@ -1,14 +1,15 @@
 # Refusal: an answer that is ready before anybody asks.
 
 from highperf.core.stream cimport Stream
+from highperf.wire.buffers cimport Buffer
 from highperf.wire.parser cimport Head
 from highperf.wire.response cimport ResponseHeaders
 
 
 cdef class Refusal:
     cdef readonly int status
-    cdef bytes before           # the problem's octets up to its instance
-    cdef bytes after
+    cdef Buffer content         # the problem's octets up to its instance, and behind them the last one's
+    cdef Py_ssize_t instance_at # where those end
     cdef object policy          # (name, capacity, window in seconds) of a rate limit, or None
     cdef bint retries           # has Retry-After
     cdef list fields            # ResponseHeaders by seconds; None until asked for
@@ -16,4 +17,4 @@ cdef class Refusal:
     # Answers with this refusal, and finishes. retry_s: when to come again; at least 1 where it says so.
     cdef int send_c(self, Stream stream, Head head, long long retry_s) except -1
     cdef ResponseHeaders fields_c(self, long long retry_s)
-    cdef int send_instance_c(self, Stream stream, const char* path, Py_ssize_t size) except -1
+    cdef int complete_c(self, const char* path, Py_ssize_t size) except -1

@@ -6,16 +6,13 @@
 # of STEPS numbers between each power of two and the next, which adds 3 % at most.
 
 cimport cython
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from highperf.core.stream cimport Stream
+from highperf.wire.buffers cimport Buffer
 from highperf.wire.parser cimport Head
 from highperf.wire.response cimport ResponseHeaders, encode_json_c, reason_c
 
 cdef enum:
     STEPS = 32                  # below twice as many seconds, nothing is rounded
-
-cdef bytes PROBLEM = b"application/problem+json"
-
 
 def rate_limit_fields(str name not None, long long capacity, long long window_s, long long retry_s):
     # draft-ietf-httpapi-ratelimit-headers-11: the one place that knows its spelling.
@@ -26,10 +23,6 @@ def rate_limit_fields(str name not None, long long capacity, long long window_s,
     }
 
 
-cdef inline bint escaped(char octet) noexcept:
-    return octet == c'"' or octet == c"\\"
-
-
 @cython.final
 cdef class Refusal:
     def __init__(self, int status, str detail not None, *, str kind=None, bint retries=True, tuple policy=None):
@@ -37,36 +30,41 @@ cdef class Refusal:
         if policy is not None:
             problem["violated-policies"] = [policy[0]]
         self.status = status
-        self.before = encode_json_c(problem).removesuffix(b"}") + b',"instance":"'
-        self.after = b'"}'
+        start = encode_json_c(problem).removesuffix(b"}") + b',"instance":"'
+        self.content = Buffer(2 * len(start))
+        self.content.write(start)
+        self.instance_at = self.content.size
         self.policy = policy
         self.retries = retries
         self.fields = []
 
     cdef int send_c(self, Stream stream, Head head, long long retry_s) except -1:
-        cdef const char* path = head.base + head.path.start
-        cdef Py_ssize_t size = head.path.size, index
-        cdef Py_ssize_t length = PyBytes_GET_SIZE(self.before) + PyBytes_GET_SIZE(self.after)
-        if size == 0:
-            path, size = b"*" if head.asterisk else b"/", 1
-        length += size
-        for index in range(size):
-            length += escaped(path[index])
-        stream.start_c(self.status, PROBLEM, length, self.fields_c(retry_s if self.retries else 0))
-        stream.send_c(PyBytes_AS_STRING(self.before), PyBytes_GET_SIZE(self.before), self.before)
-        self.send_instance_c(stream, path, size)
-        stream.send_c(PyBytes_AS_STRING(self.after), PyBytes_GET_SIZE(self.after), self.after)
+        if head.path.size:
+            self.complete_c(head.base + head.path.start, head.path.size)
+        else:
+            self.complete_c(b"*" if head.asterisk else b"/", 1)
+        stream.start_c(self.status, None, self.content.size, self.fields_c(retry_s if self.retries else 0))
+        stream.send_c(self.content.data, self.content.size, None)
         return stream.finish_c()
 
-    cdef int send_instance_c(self, Stream stream, const char* path, Py_ssize_t size) except -1:
+    cdef int complete_c(self, const char* path, Py_ssize_t size) except -1:
         # A path is visible ASCII, of which JSON wants two octets escaped.
-        cdef Py_ssize_t index, sent = 0
+        cdef Buffer content = self.content
+        cdef char* at
+        cdef Py_ssize_t index
+        content.size = self.instance_at
+        content.reserve_c(2 * size + 2)
+        at = content.data + content.size
         for index in range(size):
-            if escaped(path[index]):
-                stream.send_c(path + sent, index - sent, None)
-                stream.send_c(b"\\", 1, None)
-                sent = index
-        return stream.send_c(path + sent, size - sent, None)
+            if path[index] == c'"' or path[index] == c"\\":
+                at[0] = c"\\"
+                at += 1
+            at[0] = path[index]
+            at += 1
+        at[0] = c'"'
+        at[1] = c"}"
+        content.size = at + 2 - content.data
+        return 0
 
     cdef ResponseHeaders fields_c(self, long long retry_s):
         cdef int doublings = 0
@@ -86,7 +84,8 @@ cdef class Refusal:
         return <ResponseHeaders>fields
 
     def fields_for(self, long long retry_s):
-        fields = {"Cache-Control": "no-store"}          # RFC 6585 section 4, and as true of the others
+        fields = {"Content-Type": "application/problem+json"}
+        fields["Cache-Control"] = "no-store"            # RFC 6585 section 4, and as true of the others
         if retry_s:
             fields["Retry-After"] = str(retry_s)
         if self.policy is not None:

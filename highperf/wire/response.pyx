@@ -273,7 +273,7 @@ cdef int write_head_c(Buffer out, StandingFields standing, int status, bytes con
     if content_type is not None:
         room += PyBytes_GET_SIZE(content_type)
     if headers is not None:
-        room += fields_size(headers.fields)
+        room += fields_size(headers.fields) if headers.lines is None else PyBytes_GET_SIZE(headers.lines)
     out.reserve_c(room)
     at = put_bytes(out.data + out.size, line)
     at = put(at, standing.text + standing_from, standing.size - standing_from)
