@@ -142,7 +142,7 @@ cdef class HttpProtocol(Outgoing):
                 elif self.busy or self.writing_paused:
                     break
                 else:
-                    if used:                # what came before it in this read took its time
+                    if self.worker.behind:
                         self.worker.touch_c()
                     used += self.feed_head_c(data + used, size - used)
         finally:
@@ -221,6 +221,8 @@ cdef class HttpProtocol(Outgoing):
             cycle.admitted_c(gate, self.body)
             self.cycle = cycle
             cycle.begin_c(route.handler, cycle.request)
+        if cycle is not None:
+            worker.behind = True
         cycle = None
         self.settle_head_c(head)
         return used

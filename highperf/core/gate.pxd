@@ -58,6 +58,7 @@ cdef class Gate:
     cdef long long limit_running    # of this route alone; 0: none
     cdef long long running
     cdef bint critical
+    cdef bint keyed             # some limit tells requests apart
     cdef bint calls             # some key comes from the application: enter_c needs the Request
     cdef Refusal full           # the route's own limit is reached
     cdef Refusal open

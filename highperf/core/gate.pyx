@@ -94,10 +94,9 @@ cdef class Limit:
 
     cdef int find_key_c(self, Stream stream, Head head, Request request, list keeper, Key* key) except -1:
         cdef int found
-        key.data = key.own
-        key.size = 0
         if self.source == KEY_NONE:
             return 0
+        key.data = key.own
         if self.source == KEY_CALL:
             return self.call_c(request, keeper, key)
         if self.source == KEY_FIELD:
@@ -159,6 +158,9 @@ cdef class Gate:
         self.pass_ = -1
         if len(limits) > LIMITS_MAX:
             raise ValueError(f"{route.name}: a request can be held to {LIMITS_MAX} rate limits, not {len(limits)}")
+        for index in range(self.count):     # where there is no key, it is found already
+            self.keys[index].data = self.keys[index].own
+        self.keyed = any([(<Limit>limit).source != KEY_NONE for limit in limits])
         self.calls = any([(<Limit>limit).source == KEY_CALL for limit in limits])
         if route is None:
             return
@@ -208,7 +210,7 @@ cdef class Gate:
         # Where one compare-and-swap decides alone it needs no check beforehand.
         cdef long long now_ns = self.worker.now_ns
         cdef bint healthy = self.breaker is None or self.breaker.closed_c()
-        if self.limits and not self.find_keys_c(stream, head, request):
+        if self.keyed and not self.find_keys_c(stream, head, request):
             return KEY_FAILED
         if (not healthy or self.count > 1) and not self.check_c(now_ns):
             return REFUSED_RATE

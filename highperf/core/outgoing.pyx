@@ -46,7 +46,7 @@ cdef extern from *:
     int hp_unacknowledged(int fd)
 
 cdef enum:
-    OUT_SIZE = 64 * 1024        # first capacity of an output buffer: the answers to a read of 16 requests
+    OUT_SIZE = 64 * 1024        # first capacity of an output buffer: the answers to a read that is full of requests
     LARGE_PART = 32 * 1024      # content from here on is sent from where it lies
 
 

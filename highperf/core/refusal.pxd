@@ -9,7 +9,7 @@ from highperf.wire.response cimport ResponseHeaders
 cdef class Refusal:
     cdef readonly int status
     cdef Buffer content         # the problem's octets up to its instance, and behind them the last one's
-    cdef Py_ssize_t instance_at # where those end
+    cdef Py_ssize_t instance_at  # where those end
     cdef object policy          # (name, capacity, window in seconds) of a rate limit, or None
     cdef bint retries           # has Retry-After
     cdef list fields            # ResponseHeaders by seconds; None until asked for

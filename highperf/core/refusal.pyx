@@ -14,6 +14,7 @@ from highperf.wire.response cimport ResponseHeaders, encode_json_c, reason_c
 cdef enum:
     STEPS = 32                  # below twice as many seconds, nothing is rounded
 
+
 def rate_limit_fields(str name not None, long long capacity, long long window_s, long long retry_s):
     # draft-ietf-httpapi-ratelimit-headers-11: the one place that knows its spelling.
     quoted = name.replace("\\", "\\\\").replace('"', '\\"')

@@ -57,6 +57,7 @@ cdef class Worker:
 
     # time; now_ns is that of the current callback
     cdef long long now_ns
+    cdef bint behind                    # the application has had its time since now_ns was read
     cdef long long fixed_now_ns         # > 0: a test's clock
     cdef long long next_second_ns
     cdef TimeoutList reads

@@ -3,7 +3,7 @@
 # connections are Streams to it.
 #
 # Time: now_ns is read once per callback (touch_c) and is right for all that happens in it, unless a
-# handler has had its time meanwhile. All timeouts stand in lists and one wheel (guards/deadlines);
+# handler has had its time meanwhile (behind). All timeouts stand in lists and one wheel (guards/deadlines);
 # one loop timer is set for the earliest of them. What they hold only ever moves later, so the timer
 # is set anew only when it fires, or when something is armed that is due before it.
 
@@ -160,6 +160,7 @@ cdef class Worker:
 
     cdef long long touch_c(self) noexcept:
         self.now_ns = self.fixed_now_ns if self.fixed_now_ns else monotonic_ns()
+        self.behind = False
         if self.now_ns >= self.next_second_ns:
             self.next_second_ns = self.now_ns - self.now_ns % SECOND_NS + SECOND_NS
             self.standing.refresh_c(unix_s())
