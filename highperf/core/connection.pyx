@@ -193,10 +193,7 @@ cdef class HttpProtocol(Outgoing):
         cdef RequestCycle cycle = None
         cdef Py_ssize_t used = 0
         cdef int verdict = PASSED
-        self.busy = True
-        self.minor = head.minor
-        self.persistent = head.keep_alive and head.method != METHOD_CONNECT
-        self.head_only = head.method == METHOD_HEAD
+        self.expect_answer_c(head)
         if gate is not None:            # None: it passes all guards
             if gate.calls:
                 cycle = start_cycle_c(worker, self, head, endpoint, &match)
@@ -221,11 +218,16 @@ cdef class HttpProtocol(Outgoing):
             cycle.admitted_c(gate, self.body)
             self.cycle = cycle
             cycle.begin_c(route.handler, cycle.request)
-        if cycle is not None:
-            worker.behind = True
+        worker.behind = cycle is not None
         cycle = None
         self.settle_head_c(head)
         return used
+
+    cdef void expect_answer_c(self, Head head) noexcept:
+        self.busy = True
+        self.minor = head.minor
+        self.persistent = head.keep_alive and head.method != METHOD_CONNECT
+        self.head_only = head.method == METHOD_HEAD
 
     cdef int expect_body_c(self, Head head, Route route, bint admitted) except -1:
         cdef long long limit = self.worker.limit_body
