@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
+from enum import IntEnum
 from pathlib import Path
 from typing import Any, Final
 
@@ -29,6 +30,8 @@ from highperf.values import (
     matching,
     most_tokens,
     number,
+    optional,
+    permissions,
     quote,
     rate,
     show_decimal,
@@ -39,6 +42,7 @@ from highperf.values import (
 
 PREFIX: Final = "HIGHPERF_"
 FAILURES_MOST: Final = 10_000  # of a circuit breaker, in a row
+FD_MOST: Final = 2**30
 REQUESTS_MOST: Final = 1_000_000
 BUILD_VARIABLES: Final = frozenset({"HIGHPERF_BUILD"})  # for setup.py; a developer's shell may hold it
 
@@ -79,8 +83,10 @@ def _setting(
     variable: str = "",
     for_app: bool = True,
     reference_only: bool = False,
+    unset: Any = "",
 ) -> Any:
-    """A field of Settings; without `variable`, the environment variable is PREFIX and the flag's name."""
+    """A field of Settings, `unset` where it has no default; without `variable`, the environment variable is
+    PREFIX and the flag's name."""
     entry = {
         "default": default,
         "kind": kind,
@@ -90,7 +96,7 @@ def _setting(
         "for_app": for_app,
         "reference_only": reference_only,
     }
-    return field(default=kind.parse(default) if default else "", metadata=entry)
+    return field(default=kind.parse(default) if default else unset, metadata=entry)
 
 
 _APPLICATION: Final = "Application"
@@ -105,6 +111,7 @@ _SWITCH: Final = boolean()
 _TEXT: Final = matching(r"[^\0]+", "some text", "TEXT")
 _HOST: Final = matching(r"[^\s\0/]+", "a host name or an IP address such as 127.0.0.1, 0.0.0.0 or ::", "HOST")
 _PORT: Final = number("a port number", least=0, most=65535)
+_DESCRIPTOR: Final = optional(number("the number of an open file", least=0, most=FD_MOST))
 _TIMEOUT: Final = duration(off=True)
 _LEVEL: Final = choice("LEVEL", "critical", "error", "warning", "info", "debug")
 _HEADER: Final = switchable(matching(FIELD_NAME, "a field's name", "NAME"))
@@ -126,6 +133,11 @@ class Settings:
 
     host: str = _setting("127.0.0.1", _HOST, _ADDRESS, "Address to listen on.", variable="HOST")
     port: int = _setting("8080", _PORT, _ADDRESS, "Port to listen on; 0 picks a free one.", variable="PORT")
+    uds: str = _setting("", _TEXT, _ADDRESS, "Path of a Unix socket to listen on instead; @name: without a file.")
+    uds_permissions: int = _setting("660", permissions(), _ADDRESS, "Who may connect to the Unix socket, in octal.")
+    fd: int | None = _setting(
+        "", _DESCRIPTOR, _ADDRESS, "Number of an inherited socket to listen on instead.", unset=None
+    )
     backlog: int = _setting("2048", number(most=65535), _ADDRESS, "Connections that may wait to be accepted.")
 
     read_timeout_ns: int = _setting(
@@ -230,6 +242,7 @@ class Settings:
     )
 
     sources: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)  # by Option.name; not defaults
+    address_is_flag: bool = field(default=False, compare=False, repr=False)  # or app.run's: stronger than systemd's
 
     @property
     def limit_request_head(self) -> int:
@@ -253,12 +266,27 @@ def _option(attribute: str, entry: Mapping[str, Any]) -> Option:
 OPTIONS: Final = tuple(_option(item.name, item.metadata) for item in fields(Settings) if item.metadata)
 
 
+# What each kind of address consists of, the most special first.
+_TCP: Final = frozenset({"host", "port"})
+_ADDRESSES: Final = (frozenset({"fd"}), frozenset({"uds"}), _TCP)
+
+
 @dataclass(frozen=True, slots=True)
 class EnvFile:
     """What an --env-file holds; `path` as the user wrote it."""
 
     path: str = ""
     values: Mapping[str, str] = field(default_factory=dict)
+
+
+class Layer(IntEnum):
+    """Where a value may come from, the strongest first."""
+
+    FLAG = 0
+    RUN = 1
+    ENVIRONMENT = 2
+    ENV_FILE = 3
+    APP = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,18 +302,18 @@ class Layers:
     app: Mapping[str, object] = field(default_factory=dict)
     run: Mapping[str, object] = field(default_factory=dict)
 
-    def candidates(self, option: Option) -> Iterator[tuple[str, str]]:
+    def candidates(self, option: Option) -> Iterator[tuple[str, str, Layer]]:
         """Each value given for the option, with its source. An empty variable counts as not set."""
         if option.name in self.flags:
-            yield self.flags[option.name], _flag_source(option, self.flags[option.name])
+            yield self.flags[option.name], _flag_source(option, self.flags[option.name]), Layer.FLAG
         if option.name in self.run:
-            yield str(self.run[option.name]), f"app.run({option.name}=...)"
+            yield str(self.run[option.name]), f"app.run({option.name}=...)", Layer.RUN
         if text := self.environ.get(option.variable):
-            yield text, f"environment variable {option.variable}"
+            yield text, f"environment variable {option.variable}", Layer.ENVIRONMENT
         if text := self.env_file.values.get(option.variable):
-            yield text, f"{option.variable} in {self.env_file.path}"
+            yield text, f"{option.variable} in {self.env_file.path}", Layer.ENV_FILE
         if option.name in self.app:
-            yield str(self.app[option.name]), f"App({option.name}=...)"
+            yield str(self.app[option.name]), f"App({option.name}=...)", Layer.APP
 
 
 def resolve(layers: Layers) -> Settings:
@@ -294,17 +322,22 @@ def resolve(layers: Layers) -> Settings:
     _refuse_unknown(layers.run, "app.run")
     values: dict[str, Any] = {}
     sources: dict[str, str] = {}
+    found_in: dict[str, Layer] = {}
     for option in OPTIONS:
         if option.reference_only and "app" in values:
             # DATABASE_URL in the environment is the user's application's own business.
             if option.name in layers.flags:
                 raise ConfigError(f"{option.flag} belongs to the reference API: leave out either it or APP.")
             continue
-        for text, source in layers.candidates(option):
+        for text, source, layer in layers.candidates(option):
             values[option.attribute] = _parse(option, text, source)
             sources[option.name] = source
+            found_in[option.name] = layer
             break
-    settings = Settings(**values, sources=sources)
+    for name in _weaker_addresses(found_in, sources):
+        del values[name], sources[name]
+    address_is_flag = any(found_in.get(name, Layer.APP) <= Layer.RUN for names in _ADDRESSES for name in names)
+    settings = Settings(**values, sources=sources, address_is_flag=address_is_flag)
     _check_capacity(settings)
     return settings
 
@@ -340,6 +373,21 @@ def _parse(option: Option, text: str, source: str) -> Any:
         return option.kind.parse(text)
     except ValueError:
         raise ConfigError(f"Invalid value {quote(text)} for {source}: expected {option.kind.expected}.") from None
+
+
+def _weaker_addresses(found_in: Mapping[str, Layer], sources: Mapping[str, str]) -> list[str]:
+    """The options of an address that a stronger layer replaces by one of another kind. ConfigError where one
+    layer gives two kinds; but PORT and HOST in the environment are others' too, and give way there."""
+    given = [name for names in _ADDRESSES for name in names if name in found_in]
+    strongest = min(given, key=lambda name: found_in[name], default="")
+    others = [name for name in given if not any({name, strongest} <= names for names in _ADDRESSES)]
+    for name in others:
+        layer = found_in[name]
+        if layer == found_in[strongest] and not (layer == Layer.ENVIRONMENT and name in _TCP):
+            raise ConfigError(
+                f"There are two addresses, from {sources[strongest]} and from {sources[name]}: leave one out."
+            )
+    return others
 
 
 def _check_capacity(settings: Settings) -> None:

@@ -35,6 +35,7 @@ _DURATION: Final = re.compile(rf"(?:{_DURATION_PART.pattern})+")
 _SIZE: Final = re.compile(r"([0-9]+)([kKmM]?)")
 _NUMBER: Final = re.compile(r"[0-9]+")
 _DECIMAL: Final = re.compile(r"[0-9]+(?:\.[0-9]+)?")
+_PERMISSIONS: Final = re.compile(r"0?[0-7]{1,3}")
 _BOOLEANS: Final = {
     **dict.fromkeys(("true", "yes", "on", "1"), True),
     **dict.fromkeys(("false", "no", "off", "0"), False),
@@ -179,6 +180,26 @@ def switchable(kind: Kind) -> Kind:
         return "" if text.lower() in ("", "off") else kind.parse(text)
 
     return Kind(parse, f"{kind.expected}, or off", kind.metavar, lambda value: kind.show(value) or "off")
+
+
+def optional(kind: Kind) -> Kind:
+    """The same kind of text, where there may be no value at all: None, which is shown as nothing."""
+    return Kind(kind.parse, kind.expected, kind.metavar, lambda value: "" if value is None else kind.show(value))
+
+
+def permissions() -> Kind:
+    """Of a file, in octal as chmod(1) takes them."""
+
+    def parse(text: str) -> int:
+        if not _PERMISSIONS.fullmatch(text):
+            raise ValueError(text)
+        return int(text, 8)
+
+    return Kind(parse, "permissions in octal from 0 to 777 such as 660", "OCTAL", _show_permissions)
+
+
+def _show_permissions(value: int) -> str:
+    return format(value, "o")
 
 
 def directory() -> Kind:

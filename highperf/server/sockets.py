@@ -1,20 +1,75 @@
-"""Binds the addresses that the server listens on, and says in one line why one cannot be had.
+"""Opens what the server listens on, and says in one line why it cannot be had.
 
-Owns the sockets until a worker takes them over. Must not know who serves on them.
+Owns the listening sockets of a server, slot by slot. Must not know who serves on them.
+
+TCP: with several slots, each has a socket of its own (SO_REUSEPORT), among which the kernel shares
+connections out; so that nobody joins unasked, an exclusive socket is bound first, and what is bound
+refuses others from then on, listening or not. With one slot the socket is exclusive. A Unix socket,
+or one that was inherited, is shared by all slots; so is TCP where SO_REUSEPORT does not balance.
 """
 
 import errno
 import os
 import socket
-from collections.abc import Iterator
-from pathlib import Path
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
+from highperf.config import Settings
 from highperf.errors import StartupError
+from highperf.server import systemd
+from highperf.server.holders import port_holder
+from highperf.server.inherited import from_fd
+from highperf.server.logs import logger
+from highperf.server.unix import SocketFile, bind_path
 from highperf.values import quote
 
-_LISTEN: Final = "0A"  # TCP_LISTEN in /proc/net/tcp
-_TABLES: Final = ("/proc/net/tcp", "/proc/net/tcp6")
+BALANCED: Final = sys.platform == "linux"  # elsewhere the last socket bound to a port gets all connections
+
+
+@dataclass(slots=True)
+class Listeners:
+    """The bound sockets of a server: for each slot those that its worker is to serve. Where slots share a
+    socket, the same object stands in each."""
+
+    slots: list[list[socket.socket]]
+    file: SocketFile | None = None
+
+    def add_slot(self) -> list[socket.socket]:
+        """The sockets of one slot more: new ones beside those of the others, or the shared ones."""
+        added = self.slots[0]
+        if all(listener.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT) for listener in added):
+            added = _bind_beside(added)
+        self.slots.append(added)
+        return added
+
+    def close(self) -> None:
+        """Remove the file of a Unix socket, unless it has become another's, and close the sockets."""
+        if self.file:
+            self.file.remove()
+        for listeners in self.slots:
+            _close(listeners)
+
+
+def open_listeners(settings: Settings, slots: int = 1) -> Listeners:
+    """What these settings, or systemd, say to listen on, for this number of slots. StartupError says why it
+    cannot be had, and the way out."""
+    from_systemd = _from_systemd(settings)
+    if from_systemd:
+        return _shared(from_systemd, slots)
+    if settings.fd is not None:
+        return _shared([from_fd(settings.fd)], slots)
+    if settings.uds:
+        listener, file = bind_path(settings.uds, settings.uds_permissions)
+        return _shared([listener], slots, file)
+    exclusive = bind(settings.host, settings.port)
+    if slots == 1 or not BALANCED:
+        return _shared(exclusive, slots)
+    try:
+        return Listeners([_bind_beside(exclusive) for _ in range(slots)])
+    finally:
+        _close(exclusive)
 
 
 def bind(host: str, port: int) -> list[socket.socket]:
@@ -24,7 +79,7 @@ def bind(host: str, port: int) -> list[socket.socket]:
     missing: OSError | None = None
     for family, address in _addresses(host, port):
         try:
-            bound.append(_bind_one(family, address, bound[0].getsockname()[1] if bound else port))
+            bound.append(_bind_one(family, (address[0], bound[0].getsockname()[1] if bound else port, *address[2:])))
         except OSError as error:
             if error.errno not in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
                 _close(bound)
@@ -38,10 +93,11 @@ def bind(host: str, port: int) -> list[socket.socket]:
 def listen(listener: socket.socket, backlog: int) -> None:
     """Let the kernel complete connections. StartupError where another process has begun that since bind()."""
     try:
+        if listener.family != socket.AF_UNIX:
+            _reuse_address(listener, True)  # listen(2) looks for others too, connections in TIME_WAIT among them
         listener.listen(backlog)
     except OSError as error:
-        host, port = listener.getsockname()[:2]
-        raise StartupError(bind_failure(error, host, port)) from None
+        raise StartupError(_listen_failure(error, listener)) from None
 
 
 def take_waiting(listener: socket.socket) -> list[socket.socket]:
@@ -55,6 +111,9 @@ def take_waiting(listener: socket.socket) -> list[socket.socket]:
 
 
 def url_of(listener: socket.socket) -> str:
+    """http://host:port, or unix:path."""
+    if listener.family == socket.AF_UNIX:
+        return f"unix:{_shown_path(listener.getsockname())}"
     host, port = listener.getsockname()[:2]
     return f"http://{_bracketed(host)}:{port}"
 
@@ -64,12 +123,35 @@ def bind_failure(error: OSError, host: str, port: int) -> str:
     place = _bracketed(host)
     if error.errno == errno.EADDRINUSE:
         other = port + 1 if port < 65535 else port - 1
-        return f"Port {port} on {place} is in use{_by_whom(port)}. Try --port {other} or --port 0."
+        return f"Port {port} on {place} is in use{port_holder(port)}. Try --port {other} or --port 0."
     if error.errno == errno.EACCES:
         return f"Port {port} on {place} needs privileges that this process does not have. Try --port 8080."
     if error.errno == errno.EADDRNOTAVAIL:
         return f"{place} is not an address of this machine. Try --host 127.0.0.1, or --host 0.0.0.0 for all."
     return f"Could not listen on {place}, port {port}: {os.strerror(error.errno or 0)}. Try another --host or --port."
+
+
+def _listen_failure(error: OSError, listener: socket.socket) -> str:
+    if listener.family == socket.AF_UNIX:
+        return f"Could not listen on {url_of(listener)}: {os.strerror(error.errno or 0)}. Try another --uds."
+    host, port = listener.getsockname()[:2]
+    return bind_failure(error, host, port)
+
+
+def _from_systemd(settings: Settings) -> list[socket.socket]:
+    """The sockets that systemd has opened for this process, unless the command line names an address."""
+    passed = systemd.take_listen_fds(os.environ)
+    shown = ", ".join(f"{fd} ({name})" if name else str(fd) for fd, name in passed)
+    if passed and settings.address_is_flag:
+        logger.warning("The command line names an address: the sockets of systemd are left alone (fd %s)", shown)
+        return []
+    if passed:
+        logger.info("Listening on the sockets of systemd (fd %s)", shown)
+    return [from_fd(fd, name) for fd, name in passed]
+
+
+def _shared(listeners: list[socket.socket], slots: int, file: SocketFile | None = None) -> Listeners:
+    return Listeners([listeners] * slots, file)
 
 
 def _addresses(host: str, port: int) -> Iterator[tuple[socket.AddressFamily, tuple[Any, ...]]]:
@@ -84,70 +166,50 @@ def _addresses(host: str, port: int) -> Iterator[tuple[socket.AddressFamily, tup
     yield from dict.fromkeys((family, address) for family, _, _, _, address in found)
 
 
-def _bind_one(family: socket.AddressFamily, address: tuple[Any, ...], port: int) -> socket.socket:
+def _bind_beside(listeners: Sequence[socket.socket]) -> list[socket.socket]:
+    """One more socket for each of these addresses, which takes its share of the connections."""
+    bound: list[socket.socket] = []
+    try:
+        for listener in listeners:
+            bound.append(_bind_one(listener.family, listener.getsockname(), balanced=True))
+    except OSError as error:
+        _close(bound)
+        raise StartupError(bind_failure(error, *listener.getsockname()[:2])) from None
+    for listener in bound:
+        _reuse_address(listener, False)  # or the next server's exclusive socket would fit in until we listen
+    return bound
+
+
+def _bind_one(family: int, address: tuple[Any, ...], *, balanced: bool = False) -> socket.socket:
     listener = socket.socket(family, socket.SOCK_STREAM)
     try:
         # a restart must not wait for connections in TIME_WAIT; on Linux this does not share a live listener
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        _reuse_address(listener, True)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, balanced)
         if family == socket.AF_INET6:
             # "::" alone is every address of the machine, IPv4 too
             listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, address[0] != "::")
         listener.setblocking(False)
-        listener.bind((address[0], port, *address[2:]))
+        listener.bind(address)
     except OSError:
         listener.close()
         raise
     return listener
 
 
-def _close(listeners: list[socket.socket]) -> None:
+def _reuse_address(listener: socket.socket, allowed: bool) -> None:
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, allowed)
+
+
+def _close(listeners: Sequence[socket.socket]) -> None:
     for listener in listeners:
         listener.close()
 
 
+def _shown_path(address: str | bytes) -> str:
+    """A Unix socket's address as --uds takes it: a path, or "@name" in Linux' abstract space."""
+    return address if isinstance(address, str) else "@" + os.fsdecode(address[1:])
+
+
 def _bracketed(host: str) -> str:
     return f"[{host}]" if ":" in host and not host.startswith("[") else host
-
-
-# Who holds a port, as far as /proc tells: its owner and root may look, and only on Linux.
-
-
-def _by_whom(port: int) -> str:
-    pid = _holder_of(port)
-    if pid is None:
-        return ""
-    try:
-        program, *arguments = Path(f"/proc/{pid}/cmdline").read_text(errors="replace").split("\0")
-    except OSError:
-        return f" (pid {pid})"
-    return f" (pid {pid} {quote(' '.join([Path(program).name, *arguments]).strip())})"
-
-
-def _holder_of(port: int) -> int | None:
-    wanted = {f"socket:[{inode}]" for inode in _listening_inodes(port)}
-    if not wanted:
-        return None
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit() and not wanted.isdisjoint(_open_files(entry / "fd")):
-            return int(entry.name)
-    return None
-
-
-def _listening_inodes(port: int) -> Iterator[str]:
-    for table in _TABLES:
-        try:
-            rows = Path(table).read_text().splitlines()[1:]
-        except OSError:
-            continue
-        for row in rows:
-            columns = row.split()
-            if columns[3] == _LISTEN and int(columns[1].rpartition(":")[2], 16) == port:
-                yield columns[9]
-
-
-def _open_files(directory: Path) -> Iterator[str]:
-    try:
-        for descriptor in directory.iterdir():
-            yield os.readlink(descriptor)
-    except OSError:
-        return  # the process has ended, or is another user's

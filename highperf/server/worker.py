@@ -26,7 +26,7 @@ from highperf.errors import SHUTTING_DOWN, StartupError
 from highperf.server.loader import user_code_failure
 from highperf.server.logs import logger
 from highperf.server.signals import Signals
-from highperf.server.sockets import bind, listen, take_waiting, url_of
+from highperf.server.sockets import listen, open_listeners, take_waiting, url_of
 from highperf.values import SECOND, counted, show_decimal, show_duration, show_size
 from highperf.wire.router import Router
 
@@ -75,20 +75,20 @@ def run(app: Application, settings: Settings) -> int:
     """
     _raise_file_limit()
     router = app.build(settings)
-    listeners = bind(settings.host, settings.port)
+    listeners = open_listeners(settings)
     loop = uvloop.new_event_loop()
     worker = Worker(router, settings, loop, app=app, fallback=app.fallback)
     server = Server(app, settings, loop, worker)
     try:
         with Signals(server, settings.shutdown_timeout_ns / SECOND, GRACE_S) as signals:
-            code = loop.run_until_complete(server.serve(listeners))
+            code = loop.run_until_complete(server.serve(listeners.slots[0]))
+            listeners.close()
             if asyncio.all_tasks(loop):
                 signals.leave(code)
         return code
     finally:
         loop.close()
-        for listener in listeners:
-            listener.close()
+        listeners.close()
 
 
 def limits_in_force(settings: Settings, router: Router) -> str:

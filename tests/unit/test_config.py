@@ -43,6 +43,9 @@ CONTRACT = [
     ("factory", "HIGHPERF_FACTORY", False),
     ("app_dir", "HIGHPERF_APP_DIR", "."),
     ("env_file", "HIGHPERF_ENV_FILE", ""),
+    ("uds", "HIGHPERF_UDS", ""),
+    ("uds_permissions", "HIGHPERF_UDS_PERMISSIONS", 0o660),
+    ("fd", "HIGHPERF_FD", None),
     ("backlog", "HIGHPERF_BACKLOG", 2048),
     ("server_header", "HIGHPERF_SERVER_HEADER", True),
     ("log_level", "HIGHPERF_LOG_LEVEL", "info"),
@@ -116,6 +119,9 @@ def test_a_port_in_the_environment_leaves_the_host_alone() -> None:
         ({"request_timeout_header": "off"}, "request_timeout_header", ""),
         ({"request_timeout_header": ""}, "request_timeout_header", ""),
         ({"limit_concurrency": 0}, "limit_concurrency", 0),
+        ({"uds": "/run/shop.sock"}, "uds", "/run/shop.sock"),
+        ({"uds_permissions": "0666"}, "uds_permissions", 0o666),
+        ({"fd": 0}, "fd", 0),
     ],
 )
 def test_app_takes_text_and_plain_values(given: dict[str, object], attribute: str, value: object) -> None:
@@ -217,6 +223,18 @@ def test_app_takes_text_and_plain_values(given: dict[str, object], attribute: st
             Layers(environ={"LIMIT_CONCURRENCY": "-1"}),
             'Invalid value "-1" for environment variable LIMIT_CONCURRENCY: expected a whole number from 0 to 1000000.',
         ),
+        (
+            Layers(flags={"fd": "-1"}),
+            'Invalid value "-1" for flag --fd: expected the number of an open file from 0 to 1073741824.',
+        ),
+        *(
+            (
+                Layers(flags={"uds_permissions": text}),
+                f'Invalid value "{text}" for flag --uds-permissions: expected '
+                "permissions in octal from 0 to 777 such as 660.",
+            )
+            for text in ("rw-rw----", "888", "1777", "0o660")
+        ),
         (Layers(app={"rate_limit_rsp": 1}), "App(rate_limit_rsp=...) is not a setting. Did you mean rate_limit_rps?"),
         (Layers(app={"prot": 1}), "App(prot=...) is not a setting. Did you mean port?"),
         (Layers(app={"database_url": "sqlite:///x"}), "App(database_url=...) is not a setting."),
@@ -264,6 +282,58 @@ def test_a_head_may_hold_one_full_line_and_one_full_field(environ: dict[str, str
 )
 def test_without_a_capacity_as_many_may_come_at_once_as_come_in_a_second(given: dict[str, object], tokens: int) -> None:
     assert resolve(Layers(app=given)).rate_limit_burst == tokens
+
+
+@pytest.mark.parametrize(
+    ("layers", "in_force"),
+    [
+        (Layers(flags={"uds": "a"}, environ={"PORT": "1", "HOST": "h"}), {"uds": "a"}),
+        (Layers(flags={"port": "1"}, environ={"HIGHPERF_UDS": "a"}), {"port": 1}),
+        (Layers(flags={"fd": "3"}, environ={"HIGHPERF_UDS": "a"}, app={"port": 1}), {"fd": 3}),
+        (Layers(environ={"HIGHPERF_FD": "3", "PORT": "1"}), {"fd": 3}),
+        (Layers(environ={"PORT": "1"}, env_file=EnvFile("e", {"HIGHPERF_UDS": "a"}), app={"fd": 3}), {"port": 1}),
+        (Layers(flags={"port": "1"}, environ={"HOST": "h"}), {"host": "h", "port": 1}),
+    ],
+)
+def test_the_address_of_a_stronger_layer_replaces_one_of_another_kind(
+    layers: Layers, in_force: dict[str, object]
+) -> None:
+    settings = resolve(layers)
+    expected = {"host": "127.0.0.1", "port": 8080, "uds": "", "fd": None} | in_force
+    assert {name: getattr(settings, name) for name in expected} == expected
+    assert expected.keys() & settings.sources.keys() == in_force.keys()
+
+
+@pytest.mark.parametrize(
+    ("layers", "first", "second"),
+    [
+        (Layers(flags={"uds": "a", "port": "1"}), "flag --uds", "flag --port"),
+        (Layers(flags={"host": "h", "fd": "3"}), "flag --fd", "flag --host"),
+        (Layers(flags={"uds": "a", "fd": "3"}), "flag --fd", "flag --uds"),
+        (Layers(run={"uds": "a", "port": 1}), "app.run(uds=...)", "app.run(port=...)"),
+        (Layers(app={"uds": "a", "port": 1}), "App(uds=...)", "App(port=...)"),
+        (Layers(environ={"HIGHPERF_UDS": "a", "HIGHPERF_FD": "3"}), "environment variable HIGHPERF_FD",
+                                                                    "environment variable HIGHPERF_UDS"),
+        (Layers(env_file=EnvFile("e", {"HIGHPERF_UDS": "a", "PORT": "1"})), "HIGHPERF_UDS in e", "PORT in e"),
+    ],
+)  # fmt: skip
+def test_two_addresses_in_one_layer_are_one_too_many(layers: Layers, first: str, second: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        resolve(layers)
+    assert str(caught.value) == f"There are two addresses, from {first} and from {second}: leave one out."
+
+
+@pytest.mark.parametrize(
+    ("layers", "is_flag"),
+    [
+        (Layers(), False),
+        (Layers(flags={"port": "1"}), True),
+        (Layers(run={"uds": "a"}), True),
+        (Layers(environ={"HOST": "h"}, app={"port": 1}), False),
+    ],
+)
+def test_an_address_by_flag_is_told_from_the_weaker_ones(layers: Layers, is_flag: bool) -> None:
+    assert resolve(layers).address_is_flag is is_flag
 
 
 def test_settings_cannot_be_changed() -> None:

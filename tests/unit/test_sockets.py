@@ -3,12 +3,14 @@
 import errno
 import os
 import socket
-from contextlib import ExitStack
+import sys
+from contextlib import ExitStack, closing
 
 import pytest
 
+from highperf.config import Layers, Settings, resolve
 from highperf.errors import StartupError
-from highperf.server.sockets import bind, bind_failure, take_waiting, url_of
+from highperf.server.sockets import Listeners, bind, bind_failure, listen, open_listeners, take_waiting, url_of
 
 LINUX_ONLY = pytest.mark.skipif(not os.path.exists("/proc/net/tcp"), reason="/proc tells who holds a port")
 
@@ -129,3 +131,105 @@ def test_connections_that_wait_are_taken_until_there_are_none() -> None:
         taken = [stack.enter_context(connection) for connection in take_waiting(listener)]
         assert {peer.getpeername() for peer in taken} == {client.getsockname() for client in clients}
         assert take_waiting(listener) == []
+
+
+# The sockets of several slots.
+
+BALANCED_ONLY = pytest.mark.skipif(sys.platform != "linux", reason="only Linux balances among sockets of one port")
+
+
+def opened(stack: ExitStack, slots: int = 1, **flags: object) -> Listeners:
+    return stack.enter_context(closing(open_listeners(settings(**flags), slots)))
+
+
+def settings(**flags: object) -> Settings:
+    return resolve(Layers(flags={name: str(value) for name, value in flags.items()}))
+
+
+def is_shared_out(listener: socket.socket) -> bool:
+    return bool(listener.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT))
+
+
+def test_one_slot_has_the_port_to_itself() -> None:
+    with ExitStack() as stack:
+        listeners = opened(stack, 1, port=0)
+        ((listener,),) = listeners.slots
+        assert not is_shared_out(listener)
+        assert listeners.add_slot() == [listener]
+
+
+@BALANCED_ONLY
+def test_each_slot_has_a_socket_on_the_one_port_that_was_picked() -> None:
+    with ExitStack() as stack:
+        listeners = opened(stack, 3, host="localhost", port=0)
+        added = listeners.add_slot()
+        assert [listeners.slots[3], len(listeners.slots)] == [added, 4]
+        every = [listener for slot in listeners.slots for listener in slot]
+        assert len({listener.fileno() for listener in every}) == len(every)
+        assert len({listener.getsockname()[1] for listener in every}) == 1
+        assert all(map(is_shared_out, every))
+        addresses = [[listener.getsockname() for listener in slot] for slot in listeners.slots]
+        assert all(slot == addresses[0] for slot in addresses)
+
+
+@BALANCED_ONLY
+def test_slots_get_connections_side_by_side() -> None:
+    with ExitStack() as stack:
+        slots = opened(stack, 2, port=0).slots
+        for (listener,) in slots:
+            listen(listener, 100)
+        for _ in range(64):
+            stack.enter_context(socket.create_connection(slots[0][0].getsockname(), 5))
+        taken = [[stack.enter_context(peer) for peer in take_waiting(listener)] for (listener,) in slots]
+        assert sum(map(len, taken)) == 64
+        assert all(taken)
+
+
+@BALANCED_ONLY
+@pytest.mark.parametrize("listening", [True, False], ids=["listening", "starting"])
+@pytest.mark.parametrize("slots", [1, 2])
+def test_nobody_joins_the_port_of_several_slots(slots: int, listening: bool) -> None:
+    with ExitStack() as stack:
+        first = opened(stack, 2, port=0)
+        port = first.slots[0][0].getsockname()[1]
+        if listening:
+            listen(first.slots[0][0], 1)
+        with pytest.raises(StartupError, match=rf"^Port {port} on 127\.0\.0\.1 is in use"):
+            open_listeners(settings(port=port), slots)
+
+
+@BALANCED_ONLY
+def test_a_server_of_another_kind_that_shares_its_port_is_not_joined() -> None:
+    with ExitStack() as stack:
+        other = stack.enter_context(socket.socket())
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        with pytest.raises(StartupError, match=r"is in use"):
+            open_listeners(settings(port=other.getsockname()[1]), 2)
+
+
+@BALANCED_ONLY
+def test_slots_take_a_port_whose_last_connections_have_just_ended() -> None:
+    with ExitStack() as stack:
+        first = opened(stack, 1, port=0)
+        (listener,) = first.slots[0]
+        listen(listener, 1)
+        client = stack.enter_context(socket.create_connection(listener.getsockname(), 5))
+        listener.setblocking(True)
+        listener.accept()[0].close()  # the side that closes first is left in TIME_WAIT
+        assert client.recv(1) == b""
+        client.close()
+        port = listener.getsockname()[1]
+        first.close()
+        second = opened(stack, 2, port=port)
+        for (listener,) in [*second.slots, second.add_slot()]:
+            listen(listener, 1)
+        assert accepts("127.0.0.1", port)
+
+
+def test_what_is_closed_is_closed_for_all_slots_and_may_be_closed_again() -> None:
+    listeners = open_listeners(settings(port=0), 2)
+    listeners.close()
+    listeners.close()
+    assert all(listener.fileno() == -1 for slot in listeners.slots for listener in slot)

@@ -1,0 +1,85 @@
+"""Who holds an address, as far as /proc tells: its owner and root may look, and only on Linux.
+
+Owns the reading of the kernel's tables. Must not know why anybody asks; what cannot be read is
+nobody's, so that a message never fails for want of a name.
+"""
+
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Final
+
+from highperf.values import quote
+
+_TCP_TABLES: Final = ("/proc/net/tcp", "/proc/net/tcp6")
+_TCP_LISTEN: Final = "0A"
+_UNIX_TABLE: Final = "/proc/net/unix"
+_UNIX_UNCONNECTED: Final = "01"  # bound, listening or not; a connection that was accepted there has another state
+
+
+def port_holder(port: int) -> str:
+    """` (pid 12 "uvicorn app:app")` of a process that listens on the port, or nothing."""
+    return _by_whom(_port_inodes(port))
+
+
+def path_holder(path: str) -> str:
+    """The same for a process whose Unix socket has this path."""
+    return _by_whom(_path_inodes(path))
+
+
+def path_is_held(path: str) -> bool:
+    """Whether a process has bound a Unix socket to this path, though it may not listen yet."""
+    return any(_path_inodes(path))
+
+
+def _by_whom(inodes: Iterable[str]) -> str:
+    pid = _holder_of(inodes)
+    if pid is None:
+        return ""
+    try:
+        program, *arguments = Path(f"/proc/{pid}/cmdline").read_text(errors="replace").split("\0")
+    except OSError:
+        return f" (pid {pid})"
+    return f" (pid {pid} {quote(' '.join([Path(program).name, *arguments]).strip())})"
+
+
+def _holder_of(inodes: Iterable[str]) -> int | None:
+    wanted = {f"socket:[{inode}]" for inode in inodes}
+    if not wanted:
+        return None
+    # The lowest number is the one that an operator knows: a supervisor comes before its workers.
+    for pid in sorted(int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()):
+        if not wanted.isdisjoint(_open_files(Path(f"/proc/{pid}/fd"))):
+            return pid
+    return None
+
+
+def _port_inodes(port: int) -> Iterator[str]:
+    for table in _TCP_TABLES:
+        for row in _rows(table):
+            columns = row.split()
+            if columns[3] == _TCP_LISTEN and int(columns[1].rpartition(":")[2], 16) == port:
+                yield columns[9]
+
+
+def _path_inodes(path: str) -> Iterator[str]:
+    names = {path} if path.startswith("@") else {path, os.path.abspath(path)}
+    for row in _rows(_UNIX_TABLE):
+        columns = row.split(maxsplit=7)  # Num RefCount Protocol Flags Type St Inode Path
+        if len(columns) == 8 and columns[5] == _UNIX_UNCONNECTED and columns[7] in names:
+            yield columns[6]
+
+
+def _rows(table: str) -> list[str]:
+    try:
+        return Path(table).read_text(errors="surrogateescape").splitlines()[1:]
+    except OSError:
+        return []
+
+
+def _open_files(directory: Path) -> Iterator[str]:
+    try:
+        for descriptor in directory.iterdir():
+            yield os.readlink(descriptor)
+    except OSError:
+        return  # the process has ended, or is another user's
