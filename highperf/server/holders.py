@@ -4,6 +4,7 @@ Owns the reading of the kernel's tables. Must not know why anybody asks; what ca
 nobody's, so that a message never fails for want of a name.
 """
 
+import contextlib
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -79,7 +80,9 @@ def _rows(table: str) -> list[str]:
 
 def _open_files(directory: Path) -> Iterator[str]:
     try:
-        for descriptor in directory.iterdir():
-            yield os.readlink(descriptor)
+        descriptors = list(directory.iterdir())
     except OSError:
         return  # the process has ended, or is another user's
+    for descriptor in descriptors:
+        with contextlib.suppress(OSError):  # closed meanwhile, such as the one that listed the directory
+            yield os.readlink(descriptor)

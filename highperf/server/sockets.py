@@ -5,7 +5,8 @@ Owns the listening sockets of a server, slot by slot. Must not know who serves o
 TCP: with several slots, each has a socket of its own (SO_REUSEPORT), among which the kernel shares
 connections out; so that nobody joins unasked, an exclusive socket is bound first, and what is bound
 refuses others from then on, listening or not. With one slot the socket is exclusive. A Unix socket,
-or one that was inherited, is shared by all slots; so is TCP where SO_REUSEPORT does not balance.
+or one that was inherited, is shared by all slots, each of which has a descriptor of its own; so is
+TCP where SO_REUSEPORT does not balance.
 """
 
 import errno
@@ -28,24 +29,21 @@ from highperf.values import quote
 BALANCED: Final = sys.platform == "linux"  # elsewhere the last socket bound to a port gets all connections
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Listeners:
-    """The bound sockets of a server: for each slot those that its worker is to serve. Where slots share a
-    socket, the same object stands in each."""
+    """The bound sockets of a server: for each slot those that its worker is to serve, which are the slot's to
+    close. The file is that of a Unix socket, where there is one."""
 
-    slots: list[list[socket.socket]]
+    slots: Sequence[list[socket.socket]]
     file: SocketFile | None = None
+    balanced: bool = False  # SO_REUSEPORT: each slot has a socket of its own for each address
 
-    def add_slot(self) -> list[socket.socket]:
-        """The sockets of one slot more: new ones beside those of the others, or the shared ones."""
-        added = self.slots[0]
-        if all(listener.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT) for listener in added):
-            added = _bind_beside(added)
-        self.slots.append(added)
-        return added
+    def another_slot(self) -> list[socket.socket]:
+        """The sockets of one slot more, which are not kept here."""
+        return _bind_beside(self.slots[0]) if self.balanced else _dup(self.slots[0])
 
     def close(self) -> None:
-        """Remove the file of a Unix socket, unless it has become another's, and close the sockets."""
+        """Remove the file, unless it has become another server's, and close the sockets."""
         if self.file:
             self.file.remove()
         for listeners in self.slots:
@@ -67,7 +65,7 @@ def open_listeners(settings: Settings, slots: int = 1) -> Listeners:
     if slots == 1 or not BALANCED:
         return _shared(exclusive, slots)
     try:
-        return Listeners([_bind_beside(exclusive) for _ in range(slots)])
+        return Listeners([_bind_beside(exclusive) for _ in range(slots)], balanced=True)
     finally:
         _close(exclusive)
 
@@ -151,7 +149,7 @@ def _from_systemd(settings: Settings) -> list[socket.socket]:
 
 
 def _shared(listeners: list[socket.socket], slots: int, file: SocketFile | None = None) -> Listeners:
-    return Listeners([listeners] * slots, file)
+    return Listeners([listeners, *(_dup(listeners) for _ in range(1, slots))], file)
 
 
 def _addresses(host: str, port: int) -> Iterator[tuple[socket.AddressFamily, tuple[Any, ...]]]:
@@ -166,15 +164,19 @@ def _addresses(host: str, port: int) -> Iterator[tuple[socket.AddressFamily, tup
     yield from dict.fromkeys((family, address) for family, _, _, _, address in found)
 
 
+def _dup(listeners: Sequence[socket.socket]) -> list[socket.socket]:
+    return [listener.dup() for listener in listeners]
+
+
 def _bind_beside(listeners: Sequence[socket.socket]) -> list[socket.socket]:
-    """One more socket for each of these addresses, which takes its share of the connections."""
     bound: list[socket.socket] = []
-    try:
-        for listener in listeners:
-            bound.append(_bind_one(listener.family, listener.getsockname(), balanced=True))
-    except OSError as error:
-        _close(bound)
-        raise StartupError(bind_failure(error, *listener.getsockname()[:2])) from None
+    for listener in listeners:
+        address = listener.getsockname()
+        try:
+            bound.append(_bind_one(listener.family, address, balanced=True))
+        except OSError as error:
+            _close(bound)
+            raise StartupError(bind_failure(error, *address[:2])) from None
     for listener in bound:
         _reuse_address(listener, False)  # or the next server's exclusive socket would fit in until we listen
     return bound

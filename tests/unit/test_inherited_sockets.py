@@ -53,13 +53,28 @@ def test_a_socket_is_served_whether_it_listens_already_or_not(stack: ExitStack, 
     fd = passed(stack, parents)
     listeners = open_listeners(settings(fd=fd), 2)
     (given,), (second,) = listeners.slots
-    assert given is second
     assert given.fileno() == fd
-    assert not given.getblocking()
-    assert not given.get_inheritable()
-    assert url_of(given) == f"http://127.0.0.1:{parents.getsockname()[1]}"
+    for listener in given, second:
+        assert not listener.getblocking()
+        assert not listener.get_inheritable()
+        assert url_of(listener) == f"http://127.0.0.1:{parents.getsockname()[1]}"
     listen(given, 1)
     socket.create_connection(parents.getsockname(), 5).close()
+    listeners.close()
+
+
+def test_a_socket_that_could_be_shared_out_is_shared_as_it_is(stack: ExitStack) -> None:
+    parents = socket.socket()
+    parents.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)  # ReusePort=yes in a .socket unit
+    parents.bind(("127.0.0.1", 0))
+    listeners = open_listeners(settings(fd=passed(stack, parents)), 2)
+    added = [stack.enter_context(listener) for listener in listeners.another_slot()]
+    listen(parents, 1)
+    assert all(
+        listener.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
+        for slot in [*listeners.slots, added]
+        for listener in slot
+    )
     listeners.close()
 
 

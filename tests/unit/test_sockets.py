@@ -10,7 +10,15 @@ import pytest
 
 from highperf.config import Layers, Settings, resolve
 from highperf.errors import StartupError
-from highperf.server.sockets import Listeners, bind, bind_failure, listen, open_listeners, take_waiting, url_of
+from highperf.server.sockets import (
+    Listeners,
+    bind,
+    bind_failure,
+    listen,
+    open_listeners,
+    take_waiting,
+    url_of,
+)
 
 LINUX_ONLY = pytest.mark.skipif(not os.path.exists("/proc/net/tcp"), reason="/proc tells who holds a port")
 
@@ -152,23 +160,30 @@ def is_shared_out(listener: socket.socket) -> bool:
 
 def test_one_slot_has_the_port_to_itself() -> None:
     with ExitStack() as stack:
+        ((listener,),) = opened(stack, 1, port=0).slots
+        assert not is_shared_out(listener)
+
+
+def test_a_second_slot_shares_the_socket_of_one_that_was_alone() -> None:
+    with ExitStack() as stack:
         listeners = opened(stack, 1, port=0)
         ((listener,),) = listeners.slots
-        assert not is_shared_out(listener)
-        assert listeners.add_slot() == [listener]
+        (second,) = [stack.enter_context(other) for other in listeners.another_slot()]
+        listen(second, 1)
+        listener.close()
+        assert accepts(*second.getsockname())
 
 
 @BALANCED_ONLY
 def test_each_slot_has_a_socket_on_the_one_port_that_was_picked() -> None:
     with ExitStack() as stack:
         listeners = opened(stack, 3, host="localhost", port=0)
-        added = listeners.add_slot()
-        assert [listeners.slots[3], len(listeners.slots)] == [added, 4]
-        every = [listener for slot in listeners.slots for listener in slot]
+        slots = [*listeners.slots, [stack.enter_context(added) for added in listeners.another_slot()]]
+        every = [listener for slot in slots for listener in slot]
         assert len({listener.fileno() for listener in every}) == len(every)
         assert len({listener.getsockname()[1] for listener in every}) == 1
         assert all(map(is_shared_out, every))
-        addresses = [[listener.getsockname() for listener in slot] for slot in listeners.slots]
+        addresses = [[listener.getsockname() for listener in slot] for slot in slots]
         assert all(slot == addresses[0] for slot in addresses)
 
 
@@ -223,7 +238,8 @@ def test_slots_take_a_port_whose_last_connections_have_just_ended() -> None:
         port = listener.getsockname()[1]
         first.close()
         second = opened(stack, 2, port=port)
-        for (listener,) in [*second.slots, second.add_slot()]:
+        added = [stack.enter_context(listener) for listener in second.another_slot()]
+        for (listener,) in [*second.slots, added]:
             listen(listener, 1)
         assert accepts("127.0.0.1", port)
 
