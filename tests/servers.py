@@ -101,18 +101,26 @@ def running(
     program: Sequence[str] = (),
     files: Mapping[str, str] | None = None,
     env: Mapping[str, str] | None = None,
-    port: int = 0,
+    port: int | None = 0,
+    fds: Sequence[int] = (),
     directory: Path | None = None,
     until: str = RUNNING.pattern,
 ) -> Iterator[Server]:
     """Start `python -m highperf ARGUMENTS --port PORT`, with the given files (name -> text) beside it, and
     yield it once it says that it runs, or whatever else to wait for. In `directory` if given, else in a new
     one that is removed at the end. With `program`, that Python program is started instead, which looks after
-    its port itself."""
+    its port itself; so do arguments where the port is None. It inherits `fds`."""
     with _directory(directory, files) as place:
-        command = [sys.executable, *(program or ["-m", "highperf", *arguments, "--port", str(port)])]
+        address = [] if port is None else ["--port", str(port)]
+        command = [sys.executable, *(program or ["-m", "highperf", *arguments, *address])]
         process = subprocess.Popen(
-            command, cwd=place, env=_environment(env), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+            command,
+            cwd=place,
+            env=_environment(env),
+            pass_fds=fds,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
         )
         server = Server(process, place)
         try:
@@ -139,13 +147,21 @@ def run(
     program: Sequence[str] = (),
     files: Mapping[str, str] | None = None,
     env: Mapping[str, str] | None = None,
+    fds: Sequence[int] = (),
     directory: Path | None = None,
 ) -> Finished:
     """Run `python -m highperf ARGUMENTS`, or another Python program, to its end."""
     with _directory(directory, files) as place:
         command = [sys.executable, *(program or ["-m", "highperf", *arguments])]
         done = subprocess.run(
-            command, check=False, cwd=place, env=_environment(env), capture_output=True, text=True, timeout=PATIENCE_S
+            command,
+            check=False,
+            cwd=place,
+            env=_environment(env),
+            pass_fds=fds,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE_S,
         )
         return Finished(done.returncode, done.stdout, done.stderr)
 

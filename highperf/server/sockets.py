@@ -4,7 +4,7 @@ Owns the listening sockets of a server, slot by slot. Must not know who serves o
 
 TCP: with several slots, each has a socket of its own (SO_REUSEPORT), among which the kernel shares
 connections out; so that nobody joins unasked, an exclusive socket is bound first, and what is bound
-refuses others from then on, listening or not. With one slot the socket is exclusive. A Unix socket,
+refuses others from then on, listening or not. A slot that stays alone has an exclusive socket. A Unix socket,
 or one that was inherited, is shared by all slots, each of which has a descriptor of its own; so is
 TCP where SO_REUSEPORT does not balance.
 """
@@ -50,9 +50,9 @@ class Listeners:
             _close(listeners)
 
 
-def open_listeners(settings: Settings, slots: int = 1) -> Listeners:
-    """What these settings, or systemd, say to listen on, for this number of slots. StartupError says why it
-    cannot be had, and the way out."""
+def open_listeners(settings: Settings, slots: int = 1, *, may_grow: bool = False) -> Listeners:
+    """What these settings, or systemd, say to listen on, for this number of slots; a single slot too shares a
+    TCP port out if there may be more. StartupError says why it cannot be had, and the way out."""
     from_systemd = _from_systemd(settings)
     if from_systemd:
         return _shared(from_systemd, slots)
@@ -62,7 +62,7 @@ def open_listeners(settings: Settings, slots: int = 1) -> Listeners:
         listener, file = bind_path(settings.uds, settings.uds_permissions)
         return _shared([listener], slots, file)
     exclusive = bind(settings.host, settings.port)
-    if slots == 1 or not BALANCED:
+    if not BALANCED or (slots == 1 and not may_grow):
         return _shared(exclusive, slots)
     try:
         return Listeners([_bind_beside(exclusive) for _ in range(slots)], balanced=True)

@@ -15,6 +15,7 @@ import os
 import resource
 import socket
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from functools import partial
 from typing import Any, Final, Protocol
 
@@ -27,6 +28,7 @@ from highperf.server.loader import user_code_failure
 from highperf.server.logs import logger
 from highperf.server.signals import Signals
 from highperf.server.sockets import listen, open_listeners, take_waiting, url_of
+from highperf.server.systemd import Notifier
 from highperf.values import SECOND, counted, show_decimal, show_duration, show_size
 from highperf.wire.router import Router
 
@@ -75,20 +77,19 @@ def run(app: Application, settings: Settings) -> int:
     """
     _raise_file_limit()
     router = app.build(settings)
-    listeners = open_listeners(settings)
-    loop = uvloop.new_event_loop()
-    worker = Worker(router, settings, loop, app=app, fallback=app.fallback)
-    server = Server(app, settings, loop, worker)
-    try:
-        with Signals(server, settings.shutdown_timeout_ns / SECOND, GRACE_S) as signals:
-            code = loop.run_until_complete(server.serve(listeners.slots[0]))
-            listeners.close()
-            if asyncio.all_tasks(loop):
-                signals.leave(code)
-        return code
-    finally:
-        loop.close()
-        listeners.close()
+    with closing(open_listeners(settings)) as listeners:
+        loop = uvloop.new_event_loop()
+        worker = Worker(router, settings, loop, app=app, fallback=app.fallback)
+        server = Server(app, settings, loop, worker, Notifier.take(os.environ))
+        try:
+            with Signals(server, settings.shutdown_timeout_ns / SECOND, GRACE_S) as signals:
+                code = loop.run_until_complete(server.serve(listeners.slots[0]))
+                listeners.close()
+                if asyncio.all_tasks(loop):
+                    signals.leave(code)
+            return code
+        finally:
+            loop.close()
 
 
 def limits_in_force(settings: Settings, router: Router) -> str:
@@ -115,11 +116,19 @@ def limits_in_force(settings: Settings, router: Router) -> str:
 class Server:
     """One run of one application, which stop() or stop_quickly() ends."""
 
-    def __init__(self, app: Application, settings: Settings, loop: asyncio.AbstractEventLoop, worker: Worker) -> None:
+    def __init__(
+        self,
+        app: Application,
+        settings: Settings,
+        loop: asyncio.AbstractEventLoop,
+        worker: Worker,
+        notifier: Notifier,
+    ) -> None:
         self.app = app
         self.settings = settings
         self.loop = loop
         self.worker = worker
+        self.notifier = notifier
         self.code: int | None = None  # the exit code, once serve() is over
         self._stopping: asyncio.Future[str] = loop.create_future()  # why
         self._hurrying: asyncio.Future[None] = loop.create_future()
@@ -156,6 +165,7 @@ class Server:
             self.stop("the start failed")  # does nothing where a signal was the reason
             await self._end_tasks()
         logger.info("Finished server process [%d]: %s", os.getpid(), self.totals())
+        self.notifier.close()
         self.code = code
         return code
 
@@ -166,7 +176,9 @@ class Server:
             self.stop("the start failed")
             await self._stop_application()
             raise
-        logger.info("Shutting down (%s)", await self._stopping)
+        reason = await self._stopping
+        logger.info("Shutting down (%s)", reason)
+        self.notifier.stopping(f"Shutting down ({reason})")
         await self._drain()
         return await self._stop_application()
 
@@ -192,7 +204,10 @@ class Server:
             self._accepting.append((server, listener))
         self.worker.ready = True
         logger.info("Limits: %s", limits_in_force(self.settings, self.worker.router))
-        logger.info("highperf running on %s (Press CTRL+C to quit)", " and ".join(map(url_of, listeners)))
+        urls = " and ".join(map(url_of, listeners))
+        logger.info("highperf running on %s (Press CTRL+C to quit)", urls)
+        self.notifier.ready(f"Running on {urls}")
+        self.notifier.watch(self.loop)
 
     # Stop.
 

@@ -188,6 +188,15 @@ def test_each_slot_has_a_socket_on_the_one_port_that_was_picked() -> None:
 
 
 @BALANCED_ONLY
+def test_one_slot_that_may_be_joined_by_others_shares_its_port_from_the_start() -> None:
+    with ExitStack() as stack:
+        listeners = stack.enter_context(closing(open_listeners(settings(port=0), may_grow=True)))
+        (added,) = [stack.enter_context(listener) for listener in listeners.another_slot()]
+        assert added.getsockname() == listeners.slots[0][0].getsockname()
+        assert is_shared_out(added)
+
+
+@BALANCED_ONLY
 def test_slots_get_connections_side_by_side() -> None:
     with ExitStack() as stack:
         slots = opened(stack, 2, port=0).slots
