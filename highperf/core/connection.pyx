@@ -503,14 +503,16 @@ cdef class HttpProtocol(Outgoing):
         return 0
 
     cdef object client_c(self):
-        return None if self.transport is None else self.transport.get_extra_info("peername")
+        # A Unix socket's peer has no address: "" or the path that it bound.
+        cdef object peer = None if self.transport is None else self.transport.get_extra_info("peername")
+        return peer if isinstance(peer, tuple) else None
 
     cdef Py_ssize_t client_key_c(self, char* key) except -1:
         cdef object peer
         if not self.address_known:
             peer = self.client_c()
             self.address_known = True
-            self.address_size = address_key_c(peer[0], self.address) if isinstance(peer, tuple) else 0
+            self.address_size = 0 if peer is None else address_key_c(peer[0], self.address)
         memcpy(key, self.address, self.address_size)
         return self.address_size
 

@@ -16,12 +16,16 @@ from tests.servers import Server, run, running
 
 SHOP = """
 import os
-from highperf import App
+from highperf import App, RateLimit
 app = App()
 
 @app.get("/")
 async def greet(request):
     return "hello"
+
+@app.get("/client", rate_limit=RateLimit("2/h", by="client"))
+async def client(request):
+    return {"client": request.client}
 
 @app.get("/environment")
 async def environment(request):
@@ -76,6 +80,21 @@ def test_a_unix_socket_is_served_and_its_file_goes_with_the_server() -> None:
         server.signal(signal.SIGTERM)
         assert server.wait() == 0
         assert not path.exists()
+
+
+def test_peers_of_a_unix_socket_have_no_address_and_are_one_client_to_a_rate_limit() -> None:
+    with running("shop:app", "--uds", "shop.sock", files=FILES, port=None, until=UNIX) as server:
+        assert [fetch_unix(server, "/client") for _ in range(2)] == [(200, b'{"client":null}')] * 2
+        assert fetch_unix(server, "/client")[0] == 429
+        with socket.socket(socket.AF_UNIX) as client:
+            client.bind(str(server.directory / "client.sock"))
+            client.connect(str(server.directory / "shop.sock"))
+            client.sendall(request("/client"))
+            assert client.recv(4096).startswith(b"HTTP/1.1 429 ")
+        with socket.socket(socket.AF_UNIX) as client:
+            client.connect(str(server.directory / "shop.sock"))
+            client.sendall(b"nonsense\r\n\r\n")
+            assert client.recv(4096).startswith(b"HTTP/1.1 400 ")
 
 
 def test_connections_that_wait_at_the_end_are_still_answered() -> None:
