@@ -1,10 +1,10 @@
 from asyncio import BaseTransport
 from typing import final
 
-from highperf.core.outgoing import Outgoing
+from highperf.core.incoming import Incoming
 
 @final
-class HttpProtocol(Outgoing):
+class HttpProtocol(Incoming):
     """One HTTP/1.1 connection (RFC 9112), an asyncio.BufferedProtocol by its methods.
 
     Args:

@@ -5,8 +5,11 @@
 # Only what must survive the read is copied: a head cut in two, a request whose handler waits or
 # keeps it, and octets behind a request that is still being answered (`pending`).
 #
-# Output: see outgoing.pyx. Answers are gathered while a read is processed and leave together at
-# its end, so that pipelined answers share one write.
+# Content: see incoming.pyx. Output: see outgoing.pyx. Answers are gathered while a read is processed and
+# leave together at its end, so that pipelined answers share one write.
+#
+# The end: close_c at once, shut_c when all is sent; see there. A draining worker's connections end with
+# their next answer, or when they have been idle for a moment (part_c).
 #
 # Rules:
 # - Requests are answered strictly in order: nothing is parsed while one is being answered.
@@ -16,7 +19,7 @@
 cimport cython
 from cpython.ref cimport Py_REFCNT
 from libc.stdint cimport int64_t
-from libc.stdlib cimport calloc, free
+from libc.stdlib cimport calloc
 from libc.string cimport memcpy, memmove
 from highperf.core.address cimport address_key_c
 from highperf.core.body cimport BodyReader
@@ -25,12 +28,13 @@ from highperf.core.cycle cimport (
     send_response_c, start_cycle_c,
 )
 from highperf.core.gate cimport Gate
-from highperf.core.outgoing cimport TIMER_WRITE, Outgoing
+from highperf.core.incoming cimport BODY_CHUNKED, BODY_LENGTH, BODY_NONE, Incoming
+from highperf.core.outgoing cimport TIMER_WRITE
 from highperf.core.stream cimport LENGTH_UNKNOWN
 from highperf.core.worker cimport KEY_FAILED, PASSED, Worker
 from highperf.guards.deadlines cimport TimeoutList, armed_c, disarm_c
 from highperf.wire.buffers cimport Buffer
-from highperf.wire.chunked cimport CHUNK_DATA, CHUNK_DONE, CHUNK_FAILED, ChunkDecoder, chunk_next_c
+from highperf.wire.chunked cimport ChunkDecoder
 from highperf.wire.parser cimport (
     METHOD_CONNECT, METHOD_HEAD, PARSE_DONE, PARSE_FAILED, PARSE_NEED_MORE, Head,
 )
@@ -49,23 +53,19 @@ cdef enum TimerKind:
     TIMER_IDLE
     TIMER_LINGER
     TIMER_HALF_CLOSE
+    TIMER_PARTING               # idle, of a draining worker
+    TIMER_FAREWELL              # lingers after that
 
 cdef enum:
     HEAD_STEP = 4096            # how much of a read a cut head takes at a time
     PENDING_LIMIT = 64 * 1024   # octets behind the running request; then reading stops
-    DISCARD_LIMIT = 64 * 1024   # unread content that is worth keeping the connection for
     FLUSH_SIZE = 64 * 1024      # pipelined answers leave before the buffer is larger
 
 
 @cython.final
-cdef class HttpProtocol(Outgoing):
+cdef class HttpProtocol(Incoming):
     def __cinit__(self, Worker worker not None):
         self.persistent = True
-        self.read_timer.owner = <void*>self
-
-    def __dealloc__(self):
-        disarm_c(&self.read_timer)
-        free(self.chunks)
 
     # ---- asyncio.BufferedProtocol -------------------------------------------------------------
 
@@ -73,7 +73,7 @@ cdef class HttpProtocol(Outgoing):
         self.connect_c(transport)
         self.worker.opened_c(self)
         self.worker.touch_c()
-        self.wait_c(TIMER_HEAD)
+        self.wait_c(TIMER_PARTING if self.worker.draining else TIMER_HEAD)
 
     def get_buffer(self, sizehint):
         return self.worker.read_buffer
@@ -83,6 +83,7 @@ cdef class HttpProtocol(Outgoing):
         cdef Py_ssize_t used
         self.worker.touch_c()
         if self.closing or self.transport is None:
+            self.discard_c()
             return
         if self.pending is not None:
             self.defer_c(data, size)
@@ -267,35 +268,6 @@ cdef class HttpProtocol(Outgoing):
             self.release_head_c(1)
         return 0
 
-    cdef Py_ssize_t feed_body_c(self, const char* data, Py_ssize_t size) except -1:
-        cdef Py_ssize_t used
-        if self.body_kind == BODY_CHUNKED:
-            return self.feed_chunks_c(data, size)
-        used = size if size < self.body_left else <Py_ssize_t>self.body_left
-        self.body_left -= used
-        if self.body is not None:
-            self.body.feed_c(data, used)
-        if self.body_left == 0:
-            self.end_body_c()
-        return used
-
-    cdef Py_ssize_t feed_chunks_c(self, const char* data, Py_ssize_t size) except -1:
-        cdef Py_ssize_t used = 0, step, part_size
-        cdef const char* part
-        cdef int result
-        while used < size and not self.closing:
-            result = chunk_next_c(self.chunks, data + used, size - used, &self.worker.limits, &step, &part, &part_size)
-            used += step
-            if result == CHUNK_DATA:
-                if self.body is not None:
-                    self.body.feed_c(part, part_size)
-            elif result == CHUNK_DONE:
-                self.end_body_c()
-                break
-            elif result == CHUNK_FAILED:
-                return self.break_body_c(data, size)
-        return used
-
     cdef Py_ssize_t break_body_c(self, const char* data, Py_ssize_t size) except -1:
         # Broken framing: before the handler began it is a refusal, later the reader is told.
         cdef int status = error_status_c(self.chunks.error)
@@ -306,23 +278,6 @@ cdef class HttpProtocol(Outgoing):
         self.log_refusal(status, reason, data[:min(size, 32)])
         self.give_body_up_c(HTTPError(status, reason))
         return size
-
-    cdef int give_body_up_c(self, object error) except -1:
-        # Whoever reads it is told why, and answers; nothing can follow on this connection.
-        self.body_kind = BODY_NONE
-        self.closing = True
-        self.wary = True
-        if self.body is not None:
-            self.body.fail_c(error)
-        return 0
-
-    cdef int end_body_c(self) except -1:
-        self.body_kind = BODY_NONE
-        free(self.chunks)
-        self.chunks = NULL
-        if self.body is not None:
-            self.body.end_c()
-        return self.read_on_c()
 
     cdef int defer_c(self, const char* data, Py_ssize_t size) except -1:
         # Octets behind a running request wait in order; too many of them stop the reading.
@@ -359,6 +314,8 @@ cdef class HttpProtocol(Outgoing):
             return self.shut_c()
         if self.eof:
             return 0                    # the half-close timer runs
+        if self.worker.draining and not self.busy and self.head is None:
+            return self.wait_c(TIMER_PARTING)
         if self.body_kind != BODY_NONE and not self.holding and not self.expects_continue:
             return self.wait_c(TIMER_BODY)
         if self.busy:
@@ -376,9 +333,13 @@ cdef class HttpProtocol(Outgoing):
         if kind == TIMER_IDLE:
             timeouts = worker.idles
         elif kind == TIMER_LINGER:
-            timeouts = worker.lingers
+            timeouts = worker.partings if worker.draining else worker.lingers
         elif kind == TIMER_HALF_CLOSE:
             timeouts = worker.half_closes
+        elif kind == TIMER_PARTING:
+            timeouts = worker.partings
+        elif kind == TIMER_FAREWELL:
+            timeouts = worker.farewells
         self.read_timer.kind = kind
         return worker.arm_c(timeouts, &self.read_timer)
 
@@ -411,7 +372,10 @@ cdef class HttpProtocol(Outgoing):
             self.worker.touch_c()       # for Date: the request may have waited for long
         if self.body_kind != BODY_NONE and not self.worth_discarding():
             self.persistent = False
-        if self.worker.draining or self.closing:
+        if self.worker.announced and self.persistent:
+            self.persistent = False
+            self.wary = True            # the peer may have sent its next request
+        if self.closing:
             self.persistent = False
         self.expects_continue = False
         self.chunked = False
@@ -430,10 +394,6 @@ cdef class HttpProtocol(Outgoing):
         elif self.minor == 0:
             persistence = PERSIST_KEEP
         return write_head_c(self.out_c(), self.worker.standing, status, content_type, length, headers, persistence)
-
-    cdef bint worth_discarding(self):
-        # Reading on costs less than a new connection, unless the peer waits for our word.
-        return self.body_kind == BODY_LENGTH and self.body_left <= DISCARD_LIMIT and not self.expects_continue
 
     cdef int send_c(self, const char* octets, Py_ssize_t size, object owner) except -1:
         if self.mute or size == 0 or self.transport is None:
@@ -454,7 +414,7 @@ cdef class HttpProtocol(Outgoing):
         self.busy = False
         self.cycle = None
         self.body = None
-        if not self.persistent or self.worker.draining:
+        if not self.persistent:
             self.closing = True
             if self.body_kind != BODY_NONE:
                 self.wary = True
@@ -474,33 +434,6 @@ cdef class HttpProtocol(Outgoing):
         self.cycle = None
         self.body = None
         return self.close_c()
-
-    cdef int pull_c(self) except -1:
-        cdef bint waits = self.holding or self.expects_continue
-        if not waits or self.transport is None:
-            return 0
-        if self.expects_continue:
-            self.expects_continue = False
-            self.out_c().append_c(b"HTTP/1.1 100 Continue\r\n\r\n", 25)
-        self.read_on_c()
-        if not self.processing:
-            self.worker.touch_c()
-            self.after_c()
-        return 0
-
-    cdef int read_on_c(self) except -1:
-        if self.holding:
-            self.holding = False
-            if self.transport is not None:
-                self.transport.resume_reading()
-        return 0
-
-    cdef int hold_c(self) except -1:
-        self.holding = True
-        disarm_c(&self.read_timer)
-        if self.transport is not None:
-            self.transport.pause_reading()
-        return 0
 
     cdef object client_c(self):
         # A Unix socket's peer has no address: "" or the path that it bound.
@@ -548,6 +481,8 @@ cdef class HttpProtocol(Outgoing):
             return self.wait_c(kind)    # the peer takes its answer; the write timer watches that
         if kind == TIMER_IDLE:
             return self.shut_c()
+        if kind == TIMER_PARTING:
+            return self.part_c()
         if kind == TIMER_HALF_CLOSE and self.cycle is not None and self.cycle.started:
             return 0                    # were the peer gone, our octets would bring us a reset
         return self.close_c()
@@ -566,12 +501,28 @@ cdef class HttpProtocol(Outgoing):
         return self.shut_c()
 
     cdef int drain_c(self) except -1:
-        # An idle connection ends now; any other with its present request.
-        if self.transport is None or self.busy or self.head is not None or self.pending is not None:
+        # An idle connection ends in a moment; any other with the next answer that it is given.
+        if self.lingering:
+            return self.wait_c(TIMER_LINGER)
+        if self.transport is None or self.busy or self.closing or self.eof or self.head is not None:
             return 0
-        if self.body_kind != BODY_NONE:
-            self.wary = True
-        return self.shut_c()
+        return self.wait_c(TIMER_PARTING)
+
+    cdef int part_c(self) except -1:
+        # A request that has arrived is served, and one that is on its way now is at least not reset.
+        if self.arrived_c():
+            return self.wait_c(TIMER_PARTING)
+        self.wary = True
+        self.shut_c()
+        return self.wait_c(TIMER_FAREWELL) if self.lingering else 0
+
+    cdef int discard_c(self) except -1:
+        # What comes after our end is lost; a request, where the peer could not know of that end.
+        if not self.lingering or not self.worker.draining:
+            return 0
+        if self.read_timer.kind == TIMER_FAREWELL and self.body_kind == BODY_NONE:
+            self.worker.dropped += 1
+        return self.wait_c(TIMER_LINGER)
 
     cdef int close_c(self) except -1:
         if self.transport is not None:

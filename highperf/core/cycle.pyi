@@ -99,7 +99,12 @@ class RequestCycle(StepTask):
         """Whether the server cancelled it."""
 
     def stop(self, reason: str) -> bool:
-        """Cancels the handler; its client gets 503 with the reason. False: it has ended already."""
+        """Cancels the handler; its client gets 503 with the reason. False: it has ended already, or its client
+        has left or was told 504."""
+
+    @property
+    def unanswered(self) -> bool:
+        """Whether its client still waits for the end of the answer."""
 
     async def send_parts(self, response: Response) -> None:
         """Sends the parts of a streamed answer."""

@@ -122,7 +122,7 @@ cdef int answer_directly_c(Worker worker, Stream stream, Head head, Route route,
     if worker.ready:
         send_whole_c(stream, 200, PLAIN, READY, None)
         return stream.finish_c()
-    state = "draining" if worker.draining else "starting"
+    state = "draining" if worker.announced else "starting"
     return send_response_c(stream, problem_c(503, state, path_of(head), None, RETRY_SOON))
 
 
@@ -396,10 +396,17 @@ cdef class RequestCycle(StepTask):
         return self.budget_ns == self.gate.deadline_ns
 
     def stop(self, str reason):
-        # The server gives up on this request; its client is told why.
-        if self.request is not None:
-            self.request.cancel_reason = reason
+        # The server gives up on this request; its client is told why. False for one that had an end before:
+        # its client has left, or was told 504.
+        if self.stream is None:
+            self.cancel_c(reason)
+            return False
+        self.request.cancel_reason = reason
         return self.cancel_c(reason)
+
+    @property
+    def unanswered(self):
+        return self.stream is not None
 
     cdef int respond_c(self, Response response) except -1:
         return self.answer_c(response.status_, response.content_type_, <bytes>response.body_, response.headers_)

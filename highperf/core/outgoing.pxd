@@ -26,6 +26,8 @@ cdef class Outgoing(Stream):
 
     cdef int connect_c(self, object transport) except -1
     cdef int disconnect_c(self) except -1
+    # Whether the socket holds octets that were not read yet: the loop does what is due before it reads.
+    cdef bint arrived_c(self) noexcept
     cdef int writable_c(self) except -1
     cdef int wake_c(self) except -1
     cdef Buffer out_c(self)

@@ -41,8 +41,14 @@ cdef extern from *:
     #endif
         return octets;
     }
+    /* Whether octets have arrived that nobody has read. */
+    static inline int hp_arrived(int fd) {
+        int octets = 0;
+        return ioctl(fd, FIONREAD, &octets) == 0 && octets > 0;
+    }
     """
     int MSG_NOSIGNAL
+    int hp_arrived(int fd)
     int hp_unacknowledged(int fd)
 
 cdef enum:
@@ -74,6 +80,9 @@ cdef class Outgoing(Stream):
         self.direct = False
         disarm_c(&self.write_timer)
         return 0
+
+    cdef bint arrived_c(self) noexcept:
+        return self.fd >= 0 and hp_arrived(self.fd)
 
     # ---- asyncio.BaseProtocol: the transport's buffer is full, or has room again --------------
 

@@ -65,6 +65,8 @@ cdef class Worker:
     cdef TimeoutList idles
     cdef TimeoutList lingers
     cdef TimeoutList half_closes
+    cdef TimeoutList partings           # silent connections of a draining worker
+    cdef TimeoutList farewells          # these, once our side is closed
     cdef list timeouts                  # all of them
     cdef dict deadlines                 # timeout_ns -> TimeoutList of requests
     cdef TimerWheel wheel               # requests whose deadline is no route's
@@ -78,7 +80,8 @@ cdef class Worker:
     cdef set streams                    # open connections
     cdef set cycles                     # requests that wait
     cdef public bint ready
-    cdef readonly bint draining
+    cdef readonly bint announced        # every answer is its connection's last
+    cdef readonly bint draining         # connections that nothing comes on end
     cdef public object on_idle
     cdef readonly long long served
     cdef readonly long long cancelled

@@ -90,6 +90,10 @@ class Worker:
         """Requests that were answered 504, and whose handlers still run."""
 
     @property
+    def announced(self) -> bool:
+        """Whether announce or begin_drain was called."""
+
+    @property
     def draining(self) -> bool:
         """Whether begin_drain was called."""
 
@@ -103,7 +107,7 @@ class Worker:
 
     @property
     def dropped(self) -> int:
-        """Requests that abort ended without an answer."""
+        """Requests that got no answer: those that abort ended, and those that came too late on an idle connection."""
 
     @property
     def connections(self) -> int:
@@ -116,8 +120,12 @@ class Worker:
     def connection(self) -> Any:
         """An HttpProtocol for a new connection: the factory for ``loop.create_server``."""
 
+    def announce(self) -> None:
+        """Not ready from now on, and every answer carries ``Connection: close`` and ends its connection. New
+        ones are served all the same."""
+
     def begin_drain(self) -> None:
-        """Not ready from now on: idle connections close, answers carry ``Connection: close``, and
+        """What announce does; besides, a connection on which nothing came for 250 ms is closed, and
         ``on_idle`` is called when the last connection is gone."""
 
     def cancel_requests(self, reason: str) -> None:

@@ -30,6 +30,8 @@ cdef enum:
     LINGER_NS = 2 * SECOND_NS           # RFC 9112 section 9.6: read on after a close, but not for ever
     SPARE_HEADS = 64
     HALF_CLOSE_NS = 1 * SECOND_NS       # a peer that sent FIN may still read; see docs/behaviour.md
+    PARTING_NS = 250_000_000            # while draining, for a request that is on its way or about to be sent
+    FAREWELL_NS = 50_000_000            # then, for the peer to see our FIN and to send its own
     WATCH_PAUSE_MS = 5                  # from one turn of the loop that is timed to the next
 
 cdef tuple REASONS = (                  # by Verdict
@@ -89,7 +91,11 @@ cdef class Worker:
         self.idles = TimeoutList(settings.idle_timeout_ns)
         self.lingers = TimeoutList(LINGER_NS)
         self.half_closes = TimeoutList(HALF_CLOSE_NS)
-        self.timeouts = [self.reads, self.writes, self.idles, self.lingers, self.half_closes]
+        self.partings = TimeoutList(PARTING_NS)
+        self.farewells = TimeoutList(FAREWELL_NS)
+        self.timeouts = [
+            self.reads, self.writes, self.idles, self.lingers, self.half_closes, self.partings, self.farewells,
+        ]
         self.deadlines = {}
         self.wheel = TimerWheel()
         self.tick_due_ns = NEVER
@@ -119,10 +125,14 @@ cdef class Worker:
 
     # ---- stopping -----------------------------------------------------------------------------
 
+    def announce(self):
+        self.ready = False
+        self.announced = True
+
     def begin_drain(self):
         cdef Stream stream
         self.touch_c()
-        self.ready = False
+        self.announce()
         self.draining = True
         for stream in list(self.streams):
             stream.drain_c()
@@ -138,7 +148,7 @@ cdef class Worker:
     def abort(self):
         cdef Stream stream
         self.touch_c()
-        self.dropped += len(self.cycles)
+        self.dropped += sum([cycle.unanswered for cycle in self.cycles])
         for stream in list(self.streams):
             stream.close_c()
 

@@ -213,8 +213,6 @@ class Server:
 
     async def _drain(self) -> None:
         worker = self.worker
-        worker.ready = False
-        await asyncio.sleep(0)  # read the requests that have arrived on idle connections, which end next
         worker.begin_drain()
         await self._stop_accepting()
         idle = self.loop.create_future()

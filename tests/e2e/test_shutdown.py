@@ -11,6 +11,7 @@ import pytest
 from tests.servers import Server, running
 
 CLOSE_BOUND_S = 5.0  # far above what the contract allows with TIMEOUT (0.3 s + 0.5 s); a busy machine is slow
+MOMENT_S = 0.25  # for idle connections
 TIMEOUT = {"SHUTDOWN_TIMEOUT": "300ms"}
 PATIENT = {"SHUTDOWN_TIMEOUT": "30s", "READ_TIMEOUT": "30s"}
 
@@ -95,6 +96,17 @@ def started(server: Server, path: str) -> socket.socket:
     return client
 
 
+def keep_alive(server: Server) -> socket.socket:
+    """A connection that was served once, and is idle."""
+    client = server.connect()
+    client.sendall(get("/"))
+    answer = b""
+    while not answer.endswith(b"quick"):
+        answer += client.recv(4096)
+    assert b"Connection: close" not in answer
+    return client
+
+
 def the_rest(client: socket.socket) -> bytes:
     return client.makefile("rb").read()
 
@@ -134,16 +146,36 @@ def test_a_running_request_is_finished_and_told_that_the_connection_ends(number:
         assert last_event(server) == finished(server, "1 request")
 
 
-def test_an_idle_connection_is_closed_without_a_word() -> None:
-    with running("shop:app", files={"shop.py": APP}, env=PATIENT) as server, server.connect() as client:
-        client.sendall(get("/"))
-        answer = b""
-        while not answer.endswith(b"quick"):
-            answer += client.recv(4096)
-        assert b"Connection: close" not in answer
+def test_an_idle_connection_is_closed_without_a_word_but_not_at_once() -> None:
+    with running("shop:app", files={"shop.py": APP}, env=PATIENT) as server, keep_alive(server) as client:
+        begun = time.monotonic()
         server.signal(signal.SIGTERM)
         assert client.recv(4096) == b""
+        assert time.monotonic() - begun > MOMENT_S * 0.9
         assert server.wait() == 0
+        assert last_event(server) == finished(server, "1 request")
+
+
+def test_a_server_with_idle_connections_ends_soon_though_their_clients_do_not_look() -> None:
+    with running("shop:app", files={"shop.py": APP}, env=PATIENT) as server, keep_alive(server), server.connect():
+        begun = time.monotonic()
+        server.signal(signal.SIGINT)
+        assert server.wait() == 0
+        assert time.monotonic() - begun < CLOSE_BOUND_S
+
+
+def test_a_request_that_crosses_with_the_signal_is_served() -> None:
+    with running("shop:app", files={"shop.py": APP}, env=PATIENT) as server:
+        os.mkfifo(server.directory / "gate")
+        # The loop learns of the signal and of the second request when the first lets it go on.
+        with keep_alive(server) as client, started(server, "/gate") as first:
+            server.signal(signal.SIGTERM)
+            client.sendall(get("/"))
+            (server.directory / "gate").write_text("opened")
+            assert the_rest(client).endswith(b"\r\n\r\nquick")
+            assert the_rest(first).endswith(b"opened")
+        assert server.wait() == 0
+        assert last_event(server) == finished(server, "3 requests")
 
 
 def test_no_connection_is_accepted_while_requests_finish() -> None:

@@ -3,6 +3,8 @@ slow readers, clients that leave, and a clock: whatever the schedule, the same f
 
 - Answers come in the order of the requests, one for each, and are what the requests asked for.
 - Nothing follows an answer that ends the connection.
+- A server that announces its end, or drains, ends each connection with an answer that says so, or when it is
+  silent; what it has begun to answer it finishes.
 - At the end nothing is left: no connection, no task, no buffer; and the counters add up.
 """
 
@@ -166,8 +168,9 @@ class Talk:
     heard: bytearray = field(default_factory=bytearray)
     answered: int = 0
 
-    def check(self, *, whole: bool) -> None:
-        """What was heard answers the requests in order; with `whole`, all of them."""
+    def check(self, *, whole: bool, ending: bool = False) -> None:
+        """What was heard answers the requests in order; with `whole`, all of them, or where the server is
+        `ending` all up to one that ends the connection, or none more on one that was silent."""
         self.heard += self.client.taken()
         expected = []
         for wanted in self.wanted:
@@ -183,7 +186,10 @@ class Talk:
                 assert answer.content == wanted.content
         if any(answer.closes for answer in answers[:-1]):
             raise AssertionError("something follows the last answer")
-        if whole:
+        if whole and ending:
+            assert not rest
+            assert self.client.half_closed or self.client.gone
+        elif whole:
             assert not rest
             assert len(answers) == len(expected)
             assert answers[-1].closes == expected[-1].last
@@ -205,19 +211,21 @@ STEPS = st.lists(
     st.tuples(
         st.integers(0, 2),
         st.sampled_from(
-            ["send", "send", "send", "send and settle", "open", "open", "turn", "take", "pass", "stop taking"]
+            ["send", "send", "send", "send and settle", "open", "open", "turn", "take", "pass", "stop taking", "signal"]
         ),
     ),
     max_size=60,
 )
+SIGNALS = ["none", "none", "announce", "drain", "announce and drain"]
 ENDS = ["all is said", "all is said", "leave", "fin", "silence", "drain", "cancel", "abort"]
 
 
 class Run:
     """One schedule, carried out."""
 
-    def __init__(self, talks: list[tuple[list[tuple[str, int]], list[int]]]) -> None:
+    def __init__(self, talks: list[tuple[list[tuple[str, int]], list[int]]], signals: str) -> None:
         self.wire = Wire()
+        self.signals = [] if signals == "none" else signals.split(" and ")  # what comes with each "signal"
         add_routes(self.wire)
         self.talks: list[Talk] = []
         number = 0
@@ -244,14 +252,24 @@ class Run:
             talk.client.take(10_000)
         elif what == "stop taking":
             talk.client.window = 0
+        elif what == "signal":
+            self.signal()
         else:
             wire.advance(0.1)
         talk.check(whole=False)
+
+    def signal(self) -> None:
+        if self.signals:
+            getattr(self.wire.worker, {"announce": "announce", "drain": "begin_drain"}[self.signals.pop(0)])()
 
     def open_one(self, index: int) -> None:
         gates = sorted(name for name, gate in self.wire.gates.items() if not gate.done())
         if gates:
             self.wire.open(gates[index % len(gates)])
+
+    @property
+    def ending(self) -> bool:
+        return self.wire.worker.announced
 
     def say_all(self) -> None:
         for talk in self.talks:
@@ -279,6 +297,9 @@ class Run:
                 wire.advance(2.5)
         elif how == "drain":
             wire.worker.begin_drain()
+            self.open_all()
+            self.fall_silent()
+            assert not wire.worker.connections
         elif how == "cancel":
             wire.worker.cancel_requests("the server is shutting down")
             wire.settle()
@@ -287,9 +308,21 @@ class Run:
         if how == "all is said":
             self.say_all()
         self.open_all()
+        if self.ending and how == "all is said":
+            self.fall_silent()
         for talk in self.talks:
-            if how not in ("silence", "cancel", "fin"):
-                talk.check(whole=how == "all is said")
+            if how not in ("silence", "drain", "cancel", "fin"):
+                talk.check(whole=how == "all is said", ending=self.ending)
+
+    def fall_silent(self) -> None:
+        """Nobody says a word for as long as any timeout but that of an idle connection."""
+        if not self.wire.worker.draining:
+            self.wire.worker.begin_drain()
+        for talk in self.talks:
+            talk.client.take()
+        for _ in range(12):
+            self.wire.advance(0.3)
+            self.open_all()
 
 
 @pytest.fixture(autouse=True)
@@ -298,11 +331,11 @@ def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @settings(max_examples=300)
-@given(talks=TALKS, steps=STEPS, end=st.sampled_from(ENDS))
+@given(talks=TALKS, steps=STEPS, signals=st.sampled_from(SIGNALS), end=st.sampled_from(ENDS))
 def test_whatever_the_schedule(
-    talks: list[tuple[list[tuple[str, int]], list[int]]], steps: list[tuple[int, str]], end: str
+    talks: list[tuple[list[tuple[str, int]], list[int]]], steps: list[tuple[int, str]], signals: str, end: str
 ) -> None:
-    run = Run(talks)
+    run = Run(talks, signals)
     try:
         for index, what in steps:
             run.step(index, what)

@@ -1,7 +1,8 @@
 """Requests to routes under every guard, whatever their handlers, their clients and the clock do.
 
 Handlers answer, wait, fail, compute, stream, run in threads, ignore that they are cancelled or fail over it;
-clients trickle their content in, pipeline, set deadlines, send a FIN or leave; the server drains or gives up.
+clients trickle their content in, pipeline, set deadlines, send a FIN or leave; the server announces its end,
+drains or gives up.
 After every step:
 
 - Answers come in the order of the requests, one for each; a refused request's handler did not begin.
@@ -221,6 +222,10 @@ class Run:
         elif what == "fin":
             talk.unsaid = b""
             talk.client.finish_sending()
+        elif what == "announce":
+            self.wire.worker.announce()
+        elif what == "drain":
+            self.wire.worker.begin_drain()
         else:
             self.advance(int(what) * MS)
         self.check()
@@ -531,10 +536,11 @@ SERVERS = st.fixed_dictionaries(
 KINDS = st.tuples(st.sampled_from(GROUPS), st.sampled_from(HOWS), st.sampled_from(["", "", "", *BUDGETS]))
 TALKS = st.lists(st.lists(KINDS, min_size=1, max_size=5), min_size=1, max_size=5)
 SAYING = ["say all", "say all", "say all", "say some", "say some", "say little"]
+TIMES = ["1", "4", "10", "30", "60", "200", "1500"]
 STEPS = st.lists(
     st.tuples(
         st.integers(0, 30),
-        st.sampled_from([*SAYING, "open", "open", "open", "1", "4", "10", "30", "60", "200", "1500", "leave", "fin"]),
+        st.sampled_from([*SAYING, "open", "open", "open", *TIMES, "leave", "fin", "announce", "drain"]),
     ),
     max_size=40,
 )

@@ -225,6 +225,22 @@ def test_unix_sockets_have_no_peer_name(listening: Listening) -> None:
     assert [answer.status for answer in answers] == [200, 400]
 
 
+def test_request_that_arrived_before_the_end_of_a_drain_is_served(listening: Listening) -> None:
+    # The loop was busy: the idle connection is due before what came on it was read.
+    async def come_late(client: socket.socket) -> bytes:
+        await listening.loop.sock_sendall(client, GET % b"/now")
+        first = await listening.loop.sock_recv(client, KIB)
+        listening.worker.advance(0)
+        listening.worker.begin_drain()
+        client.send(GET % b"/soon")
+        listening.worker.advance(0.3)
+        return first + await listening.receive(client)
+
+    answers = answers_of(listening.talk(come_late))
+    assert [(answer.text, answer.closes) for answer in answers] == [("now", False), ("soon", True)]
+    assert listening.worker.dropped == 0
+
+
 # ---- TLS ------------------------------------------------------------------------------------------
 
 

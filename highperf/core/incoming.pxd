@@ -1,0 +1,43 @@
+# Incoming: the half of a connection that receives content.
+
+from libc.stdint cimport int64_t
+
+from highperf.core.body cimport BodyReader
+from highperf.core.outgoing cimport Outgoing
+from highperf.guards.deadlines cimport Timer
+from highperf.wire.chunked cimport ChunkDecoder
+
+
+cdef enum BodyKind:
+    BODY_NONE = 0               # none, or all of it has come
+    BODY_LENGTH = 1
+    BODY_CHUNKED = 2
+
+
+cdef class Incoming(Outgoing):
+    cdef Timer read_timer       # what the connection waits for: one thing at a time
+
+    # content
+    cdef BodyReader body        # takes the content of the running request; None: it is discarded
+    cdef ChunkDecoder* chunks   # owned; NULL unless the content is chunked
+    cdef int64_t body_left      # octets of a BODY_LENGTH still to come
+    cdef int body_kind
+    cdef bint expects_continue  # 100 is wanted and has not been sent
+    cdef bint holding           # reading is paused for the handler's sake
+
+    # where the connection stands
+    cdef bint processing        # octets that were read are being used: answers are flushed at the end of that
+    cdef bint closing           # no further request; close when all is flushed
+    cdef bint wary              # close by lingering: the peer may still be sending
+
+    cdef Py_ssize_t feed_body_c(self, const char* data, Py_ssize_t size) except -1
+    cdef Py_ssize_t feed_chunks_c(self, const char* data, Py_ssize_t size) except -1
+    cdef int end_body_c(self) except -1
+    cdef int give_body_up_c(self, object error) except -1
+    cdef bint worth_discarding(self)
+    cdef int read_on_c(self) except -1
+
+    # For subclasses. What has happened may have ended a wait: flush, close, set the timers.
+    cdef int after_c(self) except -1
+    # The framing is broken; returns how much of the octets was used.
+    cdef Py_ssize_t break_body_c(self, const char* data, Py_ssize_t size) except -1

@@ -1,0 +1,105 @@
+# Owns the content of the request that a connection is receiving: how HTTP/1.1 frames it, who takes it, and
+# when reading stops. Must not know heads, answers, nor what a refusal looks like: subclasses do.
+
+from libc.stdlib cimport free
+from highperf.core.outgoing cimport Outgoing
+from highperf.core.worker cimport Worker
+from highperf.guards.deadlines cimport disarm_c
+from highperf.wire.chunked cimport CHUNK_DATA, CHUNK_DONE, CHUNK_FAILED, chunk_next_c
+
+cdef enum:
+    DISCARD_LIMIT = 64 * 1024   # unread content that is worth keeping the connection for
+
+
+cdef class Incoming(Outgoing):
+    def __cinit__(self, Worker worker not None):
+        self.read_timer.owner = <void*>self
+
+    def __dealloc__(self):
+        disarm_c(&self.read_timer)
+        free(self.chunks)
+
+    cdef int after_c(self) except -1:
+        raise NotImplementedError("after_c")
+
+    cdef Py_ssize_t break_body_c(self, const char* data, Py_ssize_t size) except -1:
+        raise NotImplementedError("break_body_c")
+
+    cdef Py_ssize_t feed_body_c(self, const char* data, Py_ssize_t size) except -1:
+        cdef Py_ssize_t used
+        if self.body_kind == BODY_CHUNKED:
+            return self.feed_chunks_c(data, size)
+        used = size if size < self.body_left else <Py_ssize_t>self.body_left
+        self.body_left -= used
+        if self.body is not None:
+            self.body.feed_c(data, used)
+        if self.body_left == 0:
+            self.end_body_c()
+        return used
+
+    cdef Py_ssize_t feed_chunks_c(self, const char* data, Py_ssize_t size) except -1:
+        cdef Py_ssize_t used = 0, step, part_size
+        cdef const char* part
+        cdef int result
+        while used < size and not self.closing:
+            result = chunk_next_c(self.chunks, data + used, size - used, &self.worker.limits, &step, &part, &part_size)
+            used += step
+            if result == CHUNK_DATA:
+                if self.body is not None:
+                    self.body.feed_c(part, part_size)
+            elif result == CHUNK_DONE:
+                self.end_body_c()
+                break
+            elif result == CHUNK_FAILED:
+                return self.break_body_c(data, size)
+        return used
+
+    cdef int end_body_c(self) except -1:
+        self.body_kind = BODY_NONE
+        free(self.chunks)
+        self.chunks = NULL
+        if self.body is not None:
+            self.body.end_c()
+        return self.read_on_c()
+
+    cdef int give_body_up_c(self, object error) except -1:
+        # Whoever reads it is told why, and answers; nothing can follow on this connection.
+        self.body_kind = BODY_NONE
+        self.closing = True
+        self.wary = True
+        if self.body is not None:
+            self.body.fail_c(error)
+        return 0
+
+    cdef bint worth_discarding(self):
+        # Reading on costs less than a new connection, unless the peer waits for our word.
+        return self.body_kind == BODY_LENGTH and self.body_left <= DISCARD_LIMIT and not self.expects_continue
+
+    # ---- the reader's pace --------------------------------------------------------------------
+
+    cdef int pull_c(self) except -1:
+        cdef bint waits = self.holding or self.expects_continue
+        if not waits or self.transport is None:
+            return 0
+        if self.expects_continue:
+            self.expects_continue = False
+            self.out_c().append_c(b"HTTP/1.1 100 Continue\r\n\r\n", 25)
+        self.read_on_c()
+        if not self.processing:
+            self.worker.touch_c()
+            self.after_c()
+        return 0
+
+    cdef int read_on_c(self) except -1:
+        if self.holding:
+            self.holding = False
+            if self.transport is not None:
+                self.transport.resume_reading()
+        return 0
+
+    cdef int hold_c(self) except -1:
+        self.holding = True
+        disarm_c(&self.read_timer)
+        if self.transport is not None:
+            self.transport.pause_reading()
+        return 0
