@@ -8,6 +8,7 @@ table in config. Imports only what --help needs; the server and the application 
 import os
 import platform
 import sys
+from collections.abc import Mapping
 from dataclasses import replace
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, Final, NoReturn
@@ -29,6 +30,7 @@ from highperf.config import (
 from highperf.errors import HighperfError
 
 if TYPE_CHECKING:
+    from highperf.server.launch import Launch
     from highperf.server.worker import Application
 
 PROGRAM: Final = "highperf-serve"
@@ -92,26 +94,37 @@ def _parameter(option: Option) -> click.Parameter:
     return click.Option([option.flag], metavar=option.kind.metavar, help=about)
 
 
-def _serve(print_config: bool, check_config: bool, **values: str | bool | None) -> int:
+def _run(print_config: bool, check_config: bool, **values: str | bool | None) -> int:
+    from highperf.server.launch import Launch
+
+    launch = Launch()  # before --env-file and the application change the environment
+    return launch.report(lambda: _serve(launch, values, print_config=print_config, check_config=check_config))
+
+
+def _serve(launch: "Launch", values: Mapping[str, str | bool | None], *, print_config: bool, check_config: bool) -> int:
     flags = {name: _text(value) for name, value in values.items() if value is not None}
     environ = dict(os.environ)
     env_file = _env_file(Layers(flags, environ))
     layers = Layers(flags, environ, env_file)
     settings = resolve(layers)  # so that a wrong setting is said before the application is imported
-    _start_logging(settings, unknown_variables({**env_file.values, **environ}))
-    app = _application(settings)
-    settings = resolve(replace(layers, app=app.defaults))
+    _start_logging(settings, [] if launch.is_worker else unknown_variables({**env_file.values, **environ}))
+
+    def load() -> "tuple[Application, Settings]":
+        app = _application(settings)
+        return app, resolve(replace(layers, app=app.defaults))
+
+    if print_config or check_config:
+        return _show(*load(), print_config=print_config, check_config=check_config)
+    return launch.serve(settings, load)
+
+
+def _show(app: "Application", settings: Settings, *, print_config: bool, check_config: bool) -> int:
     if print_config:
         _print_config(settings)
     if check_config:
         app.build(settings)
         click.echo("OK")
-    if print_config or check_config:
-        return 0
-
-    from highperf.server import worker
-
-    return worker.run(app, settings)
+    return 0
 
 
 def _text(value: str | bool) -> str:
@@ -163,7 +176,7 @@ def _print_version(ctx: click.Context, _: click.Parameter, asked: bool) -> None:
 
 command: Final = ServeCommand(
     PROGRAM,
-    callback=_serve,
+    callback=_run,
     help=ABOUT,
     # an underscore in a flag is as good as a dash: gunicorn writes --limit-request-field_size
     context_settings={"max_content_width": 100, "token_normalize_func": lambda flag: flag.replace("_", "-")},

@@ -22,6 +22,7 @@ from highperf.values import (
     TIB,
     TOKENS_MOST,
     Kind,
+    automatic,
     boolean,
     choice,
     did_you_mean,
@@ -44,6 +45,8 @@ PREFIX: Final = "HIGHPERF_"
 FAILURES_MOST: Final = 10_000  # of a circuit breaker, in a row
 FD_MOST: Final = 2**30
 REQUESTS_MOST: Final = 1_000_000
+WORKERS_MOST: Final = 256
+COUNT_MOST: Final = 1_000_000_000
 BUILD_VARIABLES: Final = frozenset({"HIGHPERF_BUILD"})  # for setup.py; a developer's shell may hold it
 
 
@@ -59,6 +62,7 @@ class Option:
     about: str
     group: str
     for_app: bool  # App(...) may give it
+    for_run: bool  # app.run(...) may give it
     reference_only: bool  # belongs to the reference API
 
     @property
@@ -82,11 +86,12 @@ def _setting(
     *,
     variable: str = "",
     for_app: bool = True,
+    for_run: bool | None = None,
     reference_only: bool = False,
     unset: Any = "",
 ) -> Any:
     """A field of Settings, `unset` where it has no default; without `variable`, the environment variable is
-    PREFIX and the flag's name."""
+    PREFIX and the flag's name; without `for_run`, app.run(...) takes what App(...) takes."""
     entry = {
         "default": default,
         "kind": kind,
@@ -94,6 +99,7 @@ def _setting(
         "about": about,
         "variable": variable,
         "for_app": for_app,
+        "for_run": for_app if for_run is None else for_run,
         "reference_only": reference_only,
     }
     return field(default=kind.parse(default) if default else unset, metadata=entry)
@@ -101,6 +107,7 @@ def _setting(
 
 _APPLICATION: Final = "Application"
 _ADDRESS: Final = "Address"
+_PROCESSES: Final = "Processes"
 _TIMEOUTS: Final = "Timeouts"
 _LIMITS: Final = "Limits"
 _GUARDS: Final = "Guards"
@@ -113,6 +120,7 @@ _HOST: Final = matching(r"[^\s\0/]+", "a host name or an IP address such as 127.
 _PORT: Final = number("a port number", least=0, most=65535)
 _DESCRIPTOR: Final = optional(number("the number of an open file", least=0, most=FD_MOST))
 _TIMEOUT: Final = duration(off=True)
+_COUNT: Final = number("a whole number", least=0, most=COUNT_MOST)
 _LEVEL: Final = choice("LEVEL", "critical", "error", "warning", "info", "debug")
 _HEADER: Final = switchable(matching(FIELD_NAME, "a field's name", "NAME"))
 _DATABASE: Final = matching(r"sqlite:///[^\0]+", "a URL such as sqlite:///./highperf.db", "URL")
@@ -140,6 +148,29 @@ class Settings:
     )
     backlog: int = _setting("2048", number(most=65535), _ADDRESS, "Connections that may wait to be accepted.")
 
+    workers: int = _setting(
+        "1",
+        automatic(number(least=1, most=WORKERS_MOST)),
+        _PROCESSES,
+        "Worker processes; auto: as many as there are CPUs for them.",
+        variable="WEB_CONCURRENCY",
+        for_app=False,
+        for_run=True,
+    )
+    max_requests: int = _setting(
+        "0", _COUNT, _PROCESSES, "A worker that has served so many gives way to a fresh one. 0: never."
+    )
+    max_requests_jitter: int = _setting(
+        "0", _COUNT, _PROCESSES, "As many more at most, by chance, so that not all workers go at once."
+    )
+    worker_max_rss: int = _setting(
+        "0", size(off=True, least=MIB, most=TIB), _PROCESSES, "The same for a worker with so much memory in use."
+    )
+    timeout_worker_healthcheck_ns: int = _setting(
+        "30s", _TIMEOUT, _PROCESSES, "A worker whose loop has not turned for this time is killed and replaced."
+    )
+    pid_file: str = _setting("", _TEXT, _PROCESSES, "File to write the process id to.", for_app=False, for_run=True)
+
     read_timeout_ns: int = _setting(
         "2s",
         _TIMEOUT,
@@ -159,6 +190,13 @@ class Settings:
         _TIMEOUTS,
         "Running requests may go on for this time after SIGTERM or SIGINT.",
         variable="SHUTDOWN_TIMEOUT",
+    )
+
+    shutdown_delay_ns: int = _setting(
+        "0",
+        _TIMEOUT,
+        _TIMEOUTS,
+        "Connections are still accepted for this time after SIGTERM or SIGINT; readiness says no at once.",
     )
 
     limit_request_body: int = _setting(
@@ -318,8 +356,8 @@ class Layers:
 
 def resolve(layers: Layers) -> Settings:
     """The settings that these layers make. ConfigError names the source, the value and what was expected."""
-    _refuse_unknown(layers.app, "App")
-    _refuse_unknown(layers.run, "app.run")
+    _refuse_unknown(layers.app, "App", [option.name for option in OPTIONS if option.for_app])
+    _refuse_unknown(layers.run, "app.run", [option.name for option in OPTIONS if option.for_run])
     values: dict[str, Any] = {}
     sources: dict[str, str] = {}
     found_in: dict[str, Layer] = {}
@@ -406,8 +444,7 @@ def _flag_source(option: Option, text: str) -> str:
     return f"flag {option.flag}"
 
 
-def _refuse_unknown(given: Mapping[str, object], caller: str) -> None:
-    known = [option.name for option in OPTIONS if option.for_app]
+def _refuse_unknown(given: Mapping[str, object], caller: str, known: list[str]) -> None:
     for name in given:
         if name not in known:
             raise ConfigError(f"{caller}({name}=...) is not a setting.{did_you_mean(name, known)}")

@@ -113,11 +113,16 @@ def duration(*, off: bool) -> Kind:
     return Kind(parse, f"a duration from 1ms to 24h such as 80ms, 2s or 1m30s{end}", "DURATION", show_duration)
 
 
-def size(*, least: int = 1, most: int) -> Kind:
-    def parse(text: str) -> int:
-        return _bounded(parse_size(text), least, most)
+def size(*, off: bool = False, least: int = 1, most: int) -> Kind:
+    """Octets; with `off`, also 0."""
 
-    return Kind(parse, f"a size from {show_size(least)} to {show_size(most)} such as 512, 16k or 2m", "SIZE", show_size)
+    def parse(text: str) -> int:
+        value = parse_size(text)
+        return value if off and value == 0 else _bounded(value, least, most)
+
+    end = ", or 0 to turn it off" if off else ""
+    expected = f"a size from {show_size(least)} to {show_size(most)} such as 512, 16k or 2m{end}"
+    return Kind(parse, expected, "SIZE", show_size)
 
 
 def number(noun: str = "a number", *, least: int = 1, most: int) -> Kind:
@@ -200,6 +205,15 @@ def permissions() -> Kind:
 
 def _show_permissions(value: int) -> str:
     return format(value, "o")
+
+
+def automatic(kind: Kind) -> Kind:
+    """The same kind of number, or "auto", which reads as 0."""
+
+    def parse(text: str) -> Any:
+        return 0 if text.lower() == "auto" else kind.parse(text)
+
+    return Kind(parse, f"{kind.expected}, or auto", kind.metavar, lambda value: kind.show(value) if value else "auto")
 
 
 def directory() -> Kind:

@@ -8,9 +8,10 @@
     assert failed.code == 3
 
 Every process starts in an empty directory of its own, with no setting of the caller's environment,
-on a port that the kernel picks, and is killed when the test leaves it.
+on a port that the kernel picks, and is killed, with all that it has started, when the test leaves it.
 """
 
+import contextlib
 import os
 import re
 import signal
@@ -62,8 +63,17 @@ class Server:
         self._reader.join(timeout_s)
         return code
 
+    def signal_all(self, number: signal.Signals) -> None:
+        """To the process and all that it has started, as a terminal does it."""
+        os.killpg(self.pid, number)
+
     def signal(self, number: signal.Signals) -> None:
         self.process.send_signal(number)
+
+    def wait_for_all(self) -> None:
+        """Wait until neither the process nor anything that it has started holds standard error."""
+        self._reader.join(PATIENCE_S)
+        assert not self._reader.is_alive(), "a process was left behind"
 
     def wait_for(self, pattern: str, timeout_s: float = PATIENCE_S) -> re.Match[str]:
         """Wait until standard error holds the regular expression; AssertionError if it ends without."""
@@ -121,6 +131,7 @@ def running(
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,
+            start_new_session=True,
         )
         server = Server(process, place)
         try:
@@ -129,8 +140,10 @@ def running(
                 server.host, server.port = found[1], int(found[2])
             yield server
         finally:
-            process.kill()
+            with contextlib.suppress(ProcessLookupError):
+                server.signal_all(signal.SIGKILL)
             server.wait()
+            server.wait_for_all()
             assert process.stderr is not None
             process.stderr.close()
 

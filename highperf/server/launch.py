@@ -1,28 +1,80 @@
-"""Starts the server from a program: `app.run()`. What highperf-serve is to the command line.
+"""Decides what this process is: a worker, a supervisor of workers, or a server of one process.
 
-Owns the way from an application and its caller's settings to the end of the process: one line on
-standard error for what a user can mend, and the exit codes of the command line.
+Owns that decision, the pid file, and `app.run()`, which is to a program what highperf-serve is to
+the command line: one line on standard error for what a user can mend, and the same exit codes.
+Imports what a supervisor needs; the core, uvloop and the application come when this process serves.
 """
 
 import asyncio
 import os
 import sys
 import threading
-from collections.abc import Mapping
-from typing import Final, NoReturn
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, NoReturn
 
-from highperf.config import Layers, resolve, unknown_variables
-from highperf.errors import HighperfError
-from highperf.server import logs, worker
+from highperf.config import Layers, Settings, resolve, unknown_variables
+from highperf.errors import HighperfError, StartupError
+from highperf.server import logs
+from highperf.server.processes import Command, WorkerProcess, inherited_channel
+from highperf.values import quote
+
+if TYPE_CHECKING:
+    from highperf.server.worker import Application
 
 EXIT_CRASH: Final = 1
 
+Load = Callable[[], tuple["Application", Settings]]
 
-def run(app: worker.Application, given: Mapping[str, object]) -> NoReturn:
+
+class Launch:
+    """One start of this process; to be made before an application may change what it was started with."""
+
+    def __init__(self) -> None:
+        self._channel = inherited_channel()
+        self._command = Command.of_this_process()
+
+    @property
+    def is_worker(self) -> bool:
+        """Whether a supervisor started this process."""
+        return self._channel is not None
+
+    def report(self, serve: Callable[[], int]) -> int:
+        """Serve, and leave it to the supervisor, if there is one, to say why that failed."""
+        try:
+            return serve()
+        except HighperfError as error:
+            if self._channel is None:
+                raise
+            self._channel.send("failed", line=str(error), details=error.details, code=error.exit_code)
+            return error.exit_code
+
+    def serve(self, settings: Settings, load: Load) -> int:
+        """Serve until a signal ends it, and return the exit code.
+
+        settings: without what the application gives, which `load` adds when it imports it.
+        """
+        if self._channel:
+            from highperf.server import supervised
+
+            return supervised.run(*load(), self._channel)
+        with _pid_file(settings.pid_file):
+            if settings.workers != 1:
+                return _supervise(self._command, settings)
+
+            from highperf.server import alone
+
+            return alone.run(*load(), self._command)
+
+
+def run(app: "Application", given: Mapping[str, object]) -> NoReturn:
     """Serve until a signal ends it, and exit; the settings that are given go before the environment."""
     _refuse_other_places()
     try:
-        code = _serve(app, given)
+        launch = Launch()
+        code = launch.report(lambda: _serve(launch, app, given))
     except HighperfError as error:
         code = _fail(str(error), error.exit_code, error.details)
     except KeyboardInterrupt:
@@ -30,11 +82,47 @@ def run(app: worker.Application, given: Mapping[str, object]) -> NoReturn:
     sys.exit(code)
 
 
-def _serve(app: worker.Application, given: Mapping[str, object]) -> int:
+def _serve(launch: Launch, app: "Application", given: Mapping[str, object]) -> int:
     environ = dict(os.environ)
     settings = resolve(Layers(run=given, environ=environ, app=app.defaults))
-    logs.configure(settings.log_level, unknown_variables(environ))
-    return worker.run(app, settings)
+    logs.configure(settings.log_level, [] if launch.is_worker else unknown_variables(environ))
+    return launch.serve(settings, lambda: (app, settings))
+
+
+def _supervise(command: Command, settings: Settings) -> int:
+    from highperf.segment import Segment
+    from highperf.server.board import Board
+    from highperf.server.signals import Signals
+    from highperf.server.supervisor import Supervisor
+    from highperf.server.systemd import Notifier
+
+    loop = asyncio.new_event_loop()
+    supervisor = Supervisor(
+        loop, partial(WorkerProcess, command, Board(Segment.create())), settings, Notifier.take(os.environ)
+    )
+    try:
+        with Signals(supervisor, supervisor.meanings()):
+            return loop.run_until_complete(supervisor.run())
+    finally:
+        loop.close()
+
+
+@contextmanager
+def _pid_file(name: str) -> Iterator[None]:
+    """Tell the process id in a file of this name, if there is one, for as long as this process serves."""
+    if not name:
+        yield
+        return
+    path, content = Path(name).absolute(), f"{os.getpid()}\n"
+    try:
+        path.write_text(content)
+    except OSError as error:
+        raise StartupError(f"Could not write the pid file {quote(name)}: {error.strerror}.") from None
+    try:
+        yield
+    finally:
+        if path.exists() and path.read_text() == content:
+            path.unlink()
 
 
 def _refuse_other_places() -> None:

@@ -14,8 +14,8 @@ import asyncio
 import os
 import resource
 import socket
-from collections.abc import Mapping, Sequence
-from contextlib import closing
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, Protocol
 
@@ -24,13 +24,15 @@ import uvloop
 from highperf.config import Settings
 from highperf.core.worker import Worker
 from highperf.errors import SHUTTING_DOWN, StartupError
+from highperf.segment import Segment
+from highperf.server.board import Tally
 from highperf.server.loader import user_code_failure
 from highperf.server.logs import logger
-from highperf.server.signals import Signals
-from highperf.server.sockets import listen, open_listeners, take_waiting, url_of
-from highperf.server.systemd import Notifier
+from highperf.server.sockets import listen, take_waiting
 from highperf.values import SECOND, counted, show_decimal, show_duration, show_size
 from highperf.wire.router import Router
+
+OWN_SLOT: Final = -1
 
 EXIT_CLEAN: Final = 0
 EXIT_CRASH: Final = 1
@@ -69,27 +71,21 @@ class Application(Protocol):
         """Runs once after the last request."""
 
 
-def run(app: Application, settings: Settings) -> int:
-    """Serve until a signal ends it, and return the exit code: 0, or 1 where application shutdown failed.
+@dataclass(slots=True)
+class Place:
+    """What a server is given to serve on."""
 
-    ConfigError and StartupError come before the first request. To be called from the main thread,
-    where signals arrive.
-    """
+    listeners: Sequence[socket.socket]
+    segment: Segment | None = None  # of all workers; None: one of its own
+    on_ready: Callable[[], object] = bool  # when connections are accepted
+
+
+def new_server(app: Application, settings: Settings, router: Router, place: Place) -> "Server":
+    """A server that is ready to serve(), and its loop. To be called from the main thread, where signals arrive."""
     _raise_file_limit()
-    router = app.build(settings)
-    with closing(open_listeners(settings)) as listeners:
-        loop = uvloop.new_event_loop()
-        worker = Worker(router, settings, loop, app=app, fallback=app.fallback)
-        server = Server(app, settings, loop, worker, Notifier.take(os.environ))
-        try:
-            with Signals(server, settings.shutdown_timeout_ns / SECOND, GRACE_S) as signals:
-                code = loop.run_until_complete(server.serve(listeners.slots[0]))
-                listeners.close()
-                if asyncio.all_tasks(loop):
-                    signals.leave(code)
-            return code
-        finally:
-            loop.close()
+    loop = uvloop.new_event_loop()
+    worker = Worker(router, settings, loop, app=app, fallback=app.fallback, segment=place.segment)
+    return Server(app, settings, worker, place)
 
 
 def limits_in_force(settings: Settings, router: Router) -> str:
@@ -114,32 +110,38 @@ def limits_in_force(settings: Settings, router: Router) -> str:
 
 
 class Server:
-    """One run of one application, which stop() or stop_quickly() ends."""
+    """One run of one application, which stop(), retire() or stop_quickly() ends."""
 
-    def __init__(
-        self,
-        app: Application,
-        settings: Settings,
-        loop: asyncio.AbstractEventLoop,
-        worker: Worker,
-        notifier: Notifier,
-    ) -> None:
+    def __init__(self, app: Application, settings: Settings, worker: Worker, place: Place) -> None:
         self.app = app
         self.settings = settings
-        self.loop = loop
+        self.loop = worker.loop
         self.worker = worker
-        self.notifier = notifier
+        self.bystanders: set[asyncio.Task[Any]] = set()  # in the same loop, and none of its business
         self.code: int | None = None  # the exit code, once serve() is over
-        self._stopping: asyncio.Future[str] = loop.create_future()  # why
-        self._hurrying: asyncio.Future[None] = loop.create_future()
+        self._place = place
+        self._stopping: asyncio.Future[str] = self.loop.create_future()  # why
+        self._hurrying: asyncio.Future[None] = self.loop.create_future()
+        self._drain_s = 0.0  # loop.time() at which it stops to accept connections
         self._deadline_s = 0.0  # loop.time() at which running requests are cancelled
-        self._accepting: list[tuple[asyncio.Server, socket.socket]] = []
+        self._has_successor = False  # on the same sockets
+        self._accepting: dict[int, list[tuple[asyncio.Server, socket.socket]]] = {}  # by slot
 
-    def stop(self, reason: str) -> None:
-        """Let running requests finish within the shutdown timeout."""
+    def announce(self) -> None:
+        """Tell clients that the end is near."""
+        self.worker.announce()
+
+    def stop(self, reason: str, delay_s: float = 0.0) -> None:
+        """Go on for this time, and then let running requests finish within the shutdown timeout."""
         if not self._stopping.done():
-            self._deadline_s = self.loop.time() + self.settings.shutdown_timeout_ns / SECOND
+            self._drain_s = self.loop.time() + delay_s
+            self._deadline_s = self._drain_s + self.settings.shutdown_timeout_ns / SECOND
             self._stopping.set_result(reason)
+
+    def retire(self, reason: str) -> None:
+        """Let running requests finish, and leave the sockets and what waits in them to a successor."""
+        self._has_successor = True
+        self.stop(reason)
 
     def stop_quickly(self, reason: str) -> None:
         """Cancel running requests now."""
@@ -148,37 +150,57 @@ class Server:
         if not self._stopping.done():
             self._stopping.set_result(reason)
 
-    def totals(self) -> str:
-        """What became of the requests, in words."""
-        worker = self.worker
-        left = f", {worker.in_flight} left running" if worker.in_flight else ""
-        return (
-            f"{counted(worker.served, 'request')} served, {worker.cancelled} cancelled, {worker.dropped} dropped{left}"
-        )
+    async def adopt(self, slot: int, listeners: Sequence[socket.socket]) -> None:
+        """Accept the connections of these sockets too."""
+        if self._stopping.done():
+            return
+        self._accepting[slot] = []
+        for listener in listeners:
+            server = await self.loop.create_server(self.worker.connection, sock=listener, backlog=self.settings.backlog)
+            self._accepting[slot].append((server, listener))
 
-    async def serve(self, listeners: Sequence[socket.socket]) -> int:
+    def release(self, slot: int) -> None:
+        """Leave the sockets that were adopted to a worker of their own."""
+        for server, _ in self._accepting.pop(slot, []):
+            server.close()
+
+    @property
+    def tally(self) -> Tally:
+        """What became of the requests."""
+        worker = self.worker
+        return Tally(worker.served, worker.cancelled, worker.dropped, worker.in_flight)
+
+    def totals(self) -> str:
+        return str(self.tally)
+
+    def describe(self) -> str:
+        """The requests in flight, a line each."""
+        requests = self.worker.describe_requests()
+        return "\n  ".join((f"{counted(len(requests), 'request')} in flight", *requests))
+
+    async def serve(self) -> int:
         """From application start-up to application shutdown; returns the exit code."""
         logger.info("Started server process [%d]", os.getpid())
         try:
-            code = await self._serve(listeners) if await self._start_application() else EXIT_CLEAN
+            code = await self._serve() if await self._start_application() else EXIT_CLEAN
         finally:
             self.stop("the start failed")  # does nothing where a signal was the reason
             await self._end_tasks()
         logger.info("Finished server process [%d]: %s", os.getpid(), self.totals())
-        self.notifier.close()
         self.code = code
         return code
 
-    async def _serve(self, listeners: Sequence[socket.socket]) -> int:
+    async def _serve(self) -> int:
         try:
-            await self._listen(listeners)
+            await self._listen()
         except StartupError:
             self.stop("the start failed")
             await self._stop_application()
             raise
-        reason = await self._stopping
-        logger.info("Shutting down (%s)", reason)
-        self.notifier.stopping(f"Shutting down ({reason})")
+        logger.info("Shutting down (%s)", await self._stopping)
+        self.announce()
+        if self._drain_s > self.loop.time():
+            await self._wait(self._drain_s, self._hurrying)
         await self._drain()
         return await self._stop_application()
 
@@ -197,17 +219,12 @@ class Server:
         logger.info("Application startup complete.")
         return True
 
-    async def _listen(self, listeners: Sequence[socket.socket]) -> None:
-        for listener in listeners:
+    async def _listen(self) -> None:
+        for listener in self._place.listeners:
             listen(listener, self.settings.backlog)  # create_server would keep a refusal to itself
-            server = await self.loop.create_server(self.worker.connection, sock=listener, backlog=self.settings.backlog)
-            self._accepting.append((server, listener))
+        await self.adopt(OWN_SLOT, self._place.listeners)
         self.worker.ready = True
-        logger.info("Limits: %s", limits_in_force(self.settings, self.worker.router))
-        urls = " and ".join(map(url_of, listeners))
-        logger.info("highperf running on %s (Press CTRL+C to quit)", urls)
-        self.notifier.ready(f"Running on {urls}")
-        self.notifier.watch(self.loop)
+        self._place.on_ready()
 
     # Stop.
 
@@ -234,9 +251,11 @@ class Server:
     async def _stop_accepting(self) -> None:
         """Take in the connections that the kernel has completed, for closing their listener would reset them."""
         arrivals: list[socket.socket] = []
-        for server, listener in self._accepting:
-            arrivals += take_waiting(listener)
-            server.close()
+        for slot in list(self._accepting):
+            if not self._has_successor:
+                for _, listener in self._accepting[slot]:
+                    arrivals += take_waiting(listener)
+            self.release(slot)
         for connection in arrivals:
             try:
                 await self.loop.connect_accepted_socket(self.worker.connection, connection)
@@ -257,7 +276,7 @@ class Server:
 
     async def _end_tasks(self) -> None:
         """Cancel what the application left running."""
-        tasks = [task for task in asyncio.all_tasks(self.loop) if task is not asyncio.current_task()]
+        tasks = asyncio.all_tasks(self.loop) - self.bystanders - {asyncio.current_task()}
         for task in tasks:
             if not task.cancelling():
                 task.cancel()

@@ -307,7 +307,7 @@ def test_usr2_shows_all_stacks_and_the_requests_in_flight_and_nothing_ends() -> 
     with running("shop:app", files={"shop.py": APP}, env=PATIENT) as server, started(server, "/wait"):
         server.signal(signal.SIGUSR2)
         server.wait_for(r"WARNING 1 request in flight\n.*GET /wait")
-        stack = r'thread .* \(most recent call first\):\n(  File .*\n)*  File ".*worker\.py", line \d+ in run\n'
+        stack = r'thread .* \(most recent call first\):\n(  File .*\n)*  File ".*alone\.py", line \d+ in run\n'
         assert re.search(stack, server.stderr)
         with server.connect() as client:
             client.sendall(get("/").replace(b"Host: a", b"Host: a\r\nConnection: close"))

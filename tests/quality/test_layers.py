@@ -20,7 +20,7 @@ ROOMS = {
     "guards": {"clock", "segment"},
     "observe": {"clock", "segment"},
     "core": {"wire", "guards", "observe", "clock", "segment"},
-    "server": {"core", "wire", "config", "values"},
+    "server": {"core", "wire", "segment", "config", "values"},
     "policies": {"guards", "callables", "values"},
     "breakers": {"guards", "policies", "values"},
     "app": {"core", "wire", "guards", "observe", "config", "policies", "breakers", "callables", "threads", "values"},

@@ -68,6 +68,7 @@ def test_help_lists_the_flags_by_group() -> None:
     assert headings == [
         "Application",
         "Address",
+        "Processes",
         "Timeouts",
         "Limits",
         "Guards",

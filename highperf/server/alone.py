@@ -1,0 +1,202 @@
+"""A server of one process, which needs no supervisor until it is reloaded.
+
+Owns that process's signals, and its change: at HUP, or when it has served long enough, a supervisor
+begins to run beside the part that serves. It starts a fresh worker process on the same sockets, and
+when that is ready the part here drains. What remains is the supervisor, under the same process id.
+"""
+
+import asyncio
+import os
+import signal
+import socket
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import replace
+from functools import partial
+
+from highperf.config import Settings
+from highperf.server.board import Board, Tally, beat_period_s
+from highperf.server.logs import logger
+from highperf.server.processes import Command, WorkerProcess
+from highperf.server.recycle import Recycling
+from highperf.server.signals import Meaning, Signals, ignore
+from highperf.server.sockets import Listeners, open_listeners, url_of
+from highperf.server.supervisor import Supervisor
+from highperf.server.systemd import Notifier
+from highperf.server.worker import GRACE_S, Application, Place, Server, limits_in_force, new_server
+from highperf.values import SECOND
+
+
+def run(app: Application, settings: Settings, command: Command) -> int:
+    """Serve until a signal ends it, and return the exit code: 0, or 1 where application shutdown failed.
+
+    ConfigError and StartupError come before the first request.
+    """
+    router = app.build(settings)
+    with closing(open_listeners(settings)) as listeners:
+        place = Place(listeners.slots[0])
+        server = new_server(app, settings, router, place)
+        process = Alone(server, listeners, command)
+        place.on_ready = process.begin
+        try:
+            with Signals(process, process.meanings(), process.describe) as signals:
+                code = server.loop.run_until_complete(process.serve())
+                listeners.close()
+                if asyncio.all_tasks(server.loop):
+                    signals.leave(code)
+            return code
+        finally:
+            server.loop.close()
+
+
+class Alone:
+    """The whole process: the part that serves, and the supervisor once there is one."""
+
+    def __init__(self, server: Server, listeners: Listeners, command: Command) -> None:
+        self.server = server
+        self._notifier = Notifier.take(os.environ)
+        self.loop = server.loop
+        self.code: int | None = None
+        self._listeners = listeners
+        self._command = command
+        self._recycling = Recycling(server.settings)
+        self._part = OwnPart(server)
+        self._supervisor: Supervisor | None = None
+        self._supervising: asyncio.Task[int] | None = None
+
+    async def serve(self) -> int:
+        self.code = await self.server.serve()
+        if self._supervising:
+            self._part.ended(self.code)
+            self.code = None  # not yet
+            self.code = await self._supervising
+        self._notifier.close()
+        return self.code
+
+    def begin(self) -> None:
+        """Connections are accepted."""
+        settings = self.server.settings
+        logger.info("Limits: %s", limits_in_force(settings, self.server.worker.router))
+        urls = " and ".join(map(url_of, self._listeners.slots[0]))
+        logger.info("highperf running on %s (Press CTRL+C to quit)", urls)
+        self._notifier.ready(f"Running on {urls}")
+        self._notifier.watch(self.loop)
+        if self._recycling.is_on:
+            self._beat()
+
+    def _beat(self) -> None:
+        if why := self._recycling.due(self.server.worker.served):
+            self._supervise().replace(self._part, why)
+        else:
+            self.loop.call_later(beat_period_s(self.server.settings.timeout_worker_healthcheck_ns), self._beat)
+
+    def _supervise(self) -> Supervisor:
+        if self._supervisor is None:
+            supervisor = Supervisor(
+                self.loop,
+                partial(WorkerProcess, self._command, Board(self.server.worker.segment)),
+                self.server.settings,
+                self._notifier,
+            )
+            # from here on the sockets are the supervisor's; the part that serves closes its own
+            own = self._listeners.slots[0]
+            supervisor.take_over(self._part, replace(self._listeners, slots=[[listener.dup() for listener in own]]))
+            self._part.on_exit = supervisor.on_exit
+            self.server.bystanders = supervisor.tasks
+            self._supervising = supervisor.spawn(supervisor.end())
+            self._supervisor = supervisor
+        return self._supervisor
+
+    # For signals.
+
+    def meanings(self) -> dict[signal.Signals, Meaning]:
+        return {
+            signal.SIGHUP: lambda name: self._supervise().reload(name),
+            signal.SIGTTIN: lambda name: self._supervise().grow(name),
+            signal.SIGTTOU: lambda name: self._supervise().shrink(name),
+            signal.SIGUSR1: ignore,
+        }
+
+    @property
+    def bound_s(self) -> float:
+        settings = self.server.settings
+        return (settings.shutdown_delay_ns + settings.shutdown_timeout_ns) / SECOND + self.quick_bound_s
+
+    @property
+    def quick_bound_s(self) -> float:
+        return self._supervisor.quick_bound_s if self._supervisor else GRACE_S
+
+    def stop(self, reason: str) -> None:
+        if self._supervisor:
+            self._supervisor.stop(reason)
+        else:
+            self._notifier.stopping(f"Shutting down ({reason})")
+            self.server.stop(reason, self.server.settings.shutdown_delay_ns / SECOND)
+
+    def stop_quickly(self, reason: str) -> None:
+        self.stop(reason)
+        if self._supervisor:
+            self._supervisor.stop_quickly(reason)
+        self.server.stop_quickly(reason)
+
+    def force(self) -> None:
+        if self._supervisor:
+            self._supervisor.force()
+
+    def totals(self) -> str:
+        return self._supervisor.totals() if self._supervisor else self.server.totals()
+
+    def describe(self) -> str:
+        if self._supervisor:
+            self.loop.call_soon_threadsafe(self._supervisor.describe, "SIGUSR2")
+        return self.server.describe()
+
+
+class OwnPart:
+    """The part of this process that serves, as its supervisor sees it beside the worker processes."""
+
+    def __init__(self, server: Server) -> None:
+        self.pid = os.getpid()
+        self.exited: asyncio.Future[int] = server.loop.create_future()
+        self.lived_s = 0.0
+        self.end_reason = "ended"
+        self.on_exit: Callable[[OwnPart], object] = bool
+        self._server = server
+
+    @property
+    def tally(self) -> Tally:
+        return self._server.tally
+
+    def ended(self, code: int) -> None:
+        """It has served."""
+        self.exited.set_result(code)
+        self.on_exit(self)
+
+    def is_silent(self, now_ns: int, timeout_ns: int) -> bool:
+        return False  # who looks runs in the same loop
+
+    def announce(self) -> None:
+        self._server.announce()
+
+    def retire(self) -> None:
+        self._server.retire("its successor serves")
+
+    def stop(self) -> None:
+        self._server.stop("the server stops")
+
+    def adopt(self, slot: int, listeners: Sequence[socket.socket]) -> None:
+        adopting = self._server.loop.create_task(self._server.adopt(slot, [listener.dup() for listener in listeners]))
+        self._server.bystanders.add(adopting)
+        adopting.add_done_callback(self._server.bystanders.discard)
+
+    def release(self, slot: int) -> None:
+        self._server.release(slot)
+
+    def send_signal(self, number: signal.Signals) -> None:
+        pass  # what is meant for this process has reached it
+
+    def kill(self) -> None:
+        pass  # it ends with the process
+
+    def poll(self) -> None:
+        pass

@@ -1,0 +1,102 @@
+"""The control channel: what a supervisor and a worker process say to each other.
+
+Owns a connected stream socket on which each message is a JSON object on a line of its own, with file
+descriptors beside it. Must not know what the messages mean. Never waits to send: who does not read
+is hung or gone, which shows elsewhere. The end of the channel is the end of the other side.
+
+  supervisor to worker   place     its part of the server: slot, board line; segment and sockets beside it
+                         announce  tell clients that the end is near: not ready, "Connection: close"
+                         retire    end; the successor has the sockets and what waits in them
+                         stop      end; take in what waits in the sockets first
+                         adopt     serve a slot that has no worker; its sockets beside it
+                         release   leave that slot to its own worker again
+  worker to supervisor   settings  what they are for this application
+                         ready     connections are accepted
+                         leaving   wants a successor, and why; serves on until it is retired
+                         failed    why it ends before it was ready
+"""
+
+import json
+import os
+import socket
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+_CHUNK: Final = 65536
+_DESCRIPTORS_MOST: Final = 64  # beside one message
+_CLOEXEC: Final = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message; whoever receives it owns its descriptors."""
+
+    word: str
+    values: dict[str, Any] = field(default_factory=dict)
+    fds: Sequence[int] = ()
+
+
+class Channel:
+    """One side of the channel."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        connection.setblocking(False)
+        self._socket = connection
+        self._octets = b""
+        self._fds: list[int] = []
+
+    def fileno(self) -> int:
+        return self._socket.fileno()
+
+    def send(self, word: str, fds: Sequence[int] = (), **values: Any) -> None:
+        """Say something; nothing happens if nobody listens any more."""
+        line = json.dumps({"word": word, "fds": len(fds), **values}).encode() + b"\n"
+        try:
+            if socket.send_fds(self._socket, [line], list(fds)) == len(line):
+                return
+        except OSError:
+            pass
+        self._hang_up()
+
+    def receive(self) -> list[Message] | None:
+        """What has come; None at the end of the channel."""
+        try:
+            octets, fds, _, _ = socket.recv_fds(self._socket, _CHUNK, _DESCRIPTORS_MOST, _CLOEXEC)
+        except BlockingIOError:
+            return []
+        except OSError:
+            return None
+        self._fds += fds
+        if not octets:
+            return None
+        *lines, self._octets = (self._octets + octets).split(b"\n")
+        return [self._message(json.loads(line)) for line in lines]
+
+    def wait(self) -> list[Message] | None:
+        """What comes next, however long that takes; None at the end of the channel."""
+        self._socket.setblocking(True)
+        try:
+            while (messages := self.receive()) == []:
+                pass
+        finally:
+            self._socket.setblocking(False)
+        return messages
+
+    def close(self) -> None:
+        for fd in self._fds:
+            os.close(fd)
+        self._fds.clear()
+        self._socket.close()
+
+    def _message(self, values: dict[str, Any]) -> Message:
+        count = values.pop("fds")
+        fds, self._fds = self._fds[:count], self._fds[count:]
+        return Message(values.pop("word"), values, fds)
+
+    def _hang_up(self) -> None:
+        """The rest of a message that was cut would be taken for the next one."""
+        try:
+            self._socket.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass  # the other side was faster

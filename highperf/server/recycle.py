@@ -1,0 +1,54 @@
+"""When a worker has served long enough, and asks for a successor: after so many requests, or above so much memory.
+
+Must not know how it is replaced.
+"""
+
+import random
+import resource
+import sys
+from collections.abc import Callable
+from typing import Final
+
+from highperf.config import Settings
+from highperf.values import show_size
+
+_STATM: Final = "/proc/self/statm"
+_RSS_FIELD: Final = 1
+
+
+def resident_bytes() -> int:
+    """The memory that this process has in use; where the system does not tell, the most that it ever had."""
+    try:
+        with open(_STATM) as statm:
+            return int(statm.read().split()[_RSS_FIELD]) * resource.getpagesize()
+    except OSError:
+        most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return most if sys.platform == "darwin" else most * 1024
+
+
+class Recycling:
+    """The limits of one worker, with a jitter of its own so that not all of them are reached at once."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        jitter: Callable[[int, int], int] = random.randint,
+        measure: Callable[[], int] = resident_bytes,
+    ) -> None:
+        self._requests_most = settings.max_requests
+        if self._requests_most:
+            self._requests_most += jitter(0, settings.max_requests_jitter)
+        self._rss_most = settings.worker_max_rss
+        self._measure = measure
+
+    @property
+    def is_on(self) -> bool:
+        return bool(self._requests_most or self._rss_most)
+
+    def due(self, served: int) -> str:
+        """Why it is time to go, or nothing."""
+        if self._requests_most and served >= self._requests_most:
+            return f"it has served {served} requests"
+        if self._rss_most and (used := self._measure()) > self._rss_most:
+            return f"it has {show_size(used)} of memory in use"
+        return ""

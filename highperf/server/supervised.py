@@ -1,0 +1,153 @@
+"""A worker process under its supervisor: what it is given, what it is told, what it tells.
+
+Owns the worker's side of the control channel. TERM asks the supervisor for a successor, so that no
+request is lost by it; INT and HUP, which an operator's terminal sends to workers too, are the
+supervisor's. The end of the channel is the end of the supervisor, and then the worker drains and
+ends as well.
+"""
+
+import asyncio
+import dataclasses
+import signal
+import socket
+import time
+from collections.abc import Callable
+from typing import Final
+
+from highperf.config import Settings
+from highperf.segment import Segment
+from highperf.server.board import Line, beat_period_s
+from highperf.server.channel import Channel, Message
+from highperf.server.logs import logger
+from highperf.server.recycle import Recycling
+from highperf.server.signals import Signals, ignore
+from highperf.server.worker import GRACE_S, Application, Place, Server, limits_in_force, new_server
+from highperf.values import SECOND
+
+EXIT_CLEAN: Final = 0
+IGNORED: Final = (signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGTTIN, signal.SIGTTOU)
+
+
+def run(app: Application, settings: Settings, channel: Channel) -> int:
+    """Serve until the supervisor ends it, and return the exit code."""
+    router = app.build(settings)
+    channel.send("settings", settings=dataclasses.asdict(settings))
+    messages = channel.wait()
+    if not messages:
+        return EXIT_CLEAN  # there is no supervisor any more
+    if messages[0].word != "place":
+        return EXIT_CLEAN  # stopped at once
+    segment_fd, *fds = messages[0].fds
+    place = Place([socket.socket(fileno=fd) for fd in fds], Segment(segment_fd))
+    server = new_server(app, settings, router, place)
+    line = Line(server.worker.segment, messages[0].values["line"])
+    if messages[0].values["slot"] == 0:  # for all
+        logger.info("Limits: %s", limits_in_force(settings, router))
+    worker = Supervised(server, channel, line)
+    place.on_ready = worker.begin
+    meanings = {signal.SIGTERM: worker.leave, **dict.fromkeys(IGNORED, ignore)}
+    with Signals(worker, meanings, server.describe, supervised=True) as signals:
+        worker.guard = signals.guard
+        code = server.loop.run_until_complete(worker.serve())
+        if asyncio.all_tasks(server.loop):
+            signals.leave(code)
+    server.loop.close()
+    return code
+
+
+class Supervised:
+    """Carries out what the supervisor says, and shows it that the loop turns."""
+
+    def __init__(self, server: Server, channel: Channel, line: Line) -> None:
+        self.server = server
+        self.loop = server.loop
+        self.guard: Callable[[float], object] = abs
+        self._channel = channel
+        self._line = line
+        self._period_s = beat_period_s(server.settings.timeout_worker_healthcheck_ns)
+        self._recycling = Recycling(server.settings)
+        self._has_begun = False
+        self._leaving = False
+
+    async def serve(self) -> int:
+        self.loop.add_reader(self._channel.fileno(), self._listen)
+        try:
+            return await self.server.serve()
+        finally:
+            self.loop.remove_reader(self._channel.fileno())
+            self._line.write(time.monotonic_ns(), self.server.tally)
+
+    def begin(self) -> None:
+        """Connections are accepted."""
+        self._has_begun = True
+        self._beat()
+        self._channel.send("ready")
+
+    def leave(self, why: str) -> None:
+        """Ask for a successor, if it serves already."""
+        if not self._has_begun:
+            self.stop(why)
+        elif not self._leaving:
+            self._leaving = True
+            self._channel.send("leaving", why=why)
+
+    # For signals.
+
+    @property
+    def code(self) -> int | None:
+        return self.server.code
+
+    @property
+    def bound_s(self) -> float:
+        return self.server.settings.shutdown_timeout_ns / SECOND + GRACE_S
+
+    @property
+    def quick_bound_s(self) -> float:
+        return GRACE_S
+
+    def stop(self, reason: str) -> None:
+        self.guard(self.bound_s)
+        self.server.stop(reason)
+
+    def stop_quickly(self, reason: str) -> None:
+        self.server.stop_quickly(reason)
+
+    def force(self) -> None:
+        pass
+
+    def totals(self) -> str:
+        return self.server.totals()
+
+    # The channel.
+
+    def _listen(self) -> None:
+        while messages := self._channel.receive():
+            for message in messages:
+                self._obey(message)
+        if messages is None:
+            self.loop.remove_reader(self._channel.fileno())
+            self.stop("its supervisor is gone")
+
+    def _obey(self, message: Message) -> None:
+        match message.word:
+            case "announce":
+                self.server.announce()
+            case "stop":
+                self.stop("its supervisor stops it")
+            case "retire":
+                self.guard(self.bound_s)
+                self.server.retire("its successor serves")
+            case "adopt":
+                listeners = [socket.socket(fileno=fd) for fd in message.fds]
+                adopting = self.loop.create_task(self.server.adopt(message.values["slot"], listeners))
+                self.server.bystanders.add(adopting)
+                adopting.add_done_callback(self.server.bystanders.discard)
+            case "release":
+                self.server.release(message.values["slot"])
+
+    def _beat(self) -> None:
+        tally = self.server.tally
+        self._line.write(time.monotonic_ns(), tally)
+        if why := self._recycling.due(tally.served):
+            self.leave(why)
+        self.loop.call_later(self._period_s, self._beat)
