@@ -91,7 +91,14 @@ def _parameter(option: Option) -> click.Parameter:
     about = f"{option.about}  [env: {option.variable}; default: {option.default or 'none'}]"
     if option.is_switch:
         return click.Option([f"{option.flag}/--no-{option.flag[2:]}"], default=None, help=about)
+    if option.is_list:
+        return click.Option([option.flag], metavar=option.kind.metavar, multiple=True, callback=_joined, help=about)
     return click.Option([option.flag], metavar=option.kind.metavar, help=about)
+
+
+def _joined(ctx: click.Context, option: click.Parameter, values: tuple[str, ...]) -> str | None:
+    """The values of a flag that may be repeated."""
+    return ",".join(values) or None
 
 
 def _run(print_config: bool, check_config: bool, **values: str | bool | None) -> int:

@@ -7,7 +7,7 @@ values come in as arguments. Imported by server, app and cli only.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
 from enum import IntEnum
@@ -35,6 +35,7 @@ from highperf.values import (
     permissions,
     quote,
     rate,
+    several,
     show_decimal,
     show_size,
     size,
@@ -76,6 +77,10 @@ class Option:
     @property
     def is_switch(self) -> bool:
         return self.kind.metavar == "BOOLEAN"
+
+    @property
+    def is_list(self) -> bool:
+        return self.kind.metavar.endswith(",...")
 
 
 def _setting(
@@ -137,6 +142,23 @@ class Settings:
     app_dir: str = _setting(".", directory(), _APPLICATION, "Directory to import APP from.", for_app=False)
     env_file: str = _setting(
         "", _TEXT, _APPLICATION, "File of NAME=VALUE lines, weaker than the environment.", for_app=False
+    )
+
+    reload: bool = _setting(
+        "false",
+        _SWITCH,
+        _APPLICATION,
+        "For development: start again when a file has changed. Needs highperf[reload].",
+        for_app=False,
+    )
+    reload_dir: Sequence[str] = _setting(
+        "", several(directory()), _APPLICATION, "Directories to watch instead of --app-dir.", for_app=False, unset=()
+    )
+    reload_include: Sequence[str] = _setting(
+        "", several(_TEXT), _APPLICATION, "Files that count besides *.py, as patterns.", for_app=False, unset=()
+    )
+    reload_exclude: Sequence[str] = _setting(
+        "", several(_TEXT), _APPLICATION, "Files that do not, as patterns, or directories.", for_app=False, unset=()
     )
 
     host: str = _setting("127.0.0.1", _HOST, _ADDRESS, "Address to listen on.", variable="HOST")

@@ -192,6 +192,15 @@ def optional(kind: Kind) -> Kind:
     return Kind(kind.parse, kind.expected, kind.metavar, lambda value: "" if value is None else kind.show(value))
 
 
+def several(kind: Kind) -> Kind:
+    """Texts of this kind with commas between them, as a tuple."""
+
+    def parse(text: str) -> tuple[Any, ...]:
+        return tuple(kind.parse(part.strip()) for part in text.split(","))
+
+    return Kind(parse, f"{kind.expected}, or several with commas between", f"{kind.metavar},...", ",".join)
+
+
 def permissions() -> Kind:
     """Of a file, in octal as chmod(1) takes them."""
 

@@ -78,6 +78,13 @@ def test_help_lists_the_flags_by_group() -> None:
     ]
 
 
+def test_a_flag_that_takes_several_may_be_repeated(tmp_path: Path) -> None:
+    (tmp_path / "shop.py").write_text(SHOP)
+    result = invoke("shop:app", "--reload-include", "*.html", "--reload-include", "*.css,*.js", "--print-config")
+    assert re.search(r"^reload_include +\*\.html,\*\.css,\*\.js +flag --reload-include$", result.stdout, re.MULTILINE)
+    assert re.search(r"^reload_exclude +default$", result.stdout, re.MULTILINE)
+
+
 def test_version_is_the_line_for_a_bug_report() -> None:
     result = invoke("--version")
     python = f"{platform.python_implementation()} {platform.python_version()}"

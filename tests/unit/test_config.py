@@ -54,6 +54,10 @@ CONTRACT = [
     ("uds_permissions", "HIGHPERF_UDS_PERMISSIONS", 0o660),
     ("fd", "HIGHPERF_FD", None),
     ("backlog", "HIGHPERF_BACKLOG", 2048),
+    ("reload", "HIGHPERF_RELOAD", False),
+    ("reload_dir", "HIGHPERF_RELOAD_DIR", ()),
+    ("reload_include", "HIGHPERF_RELOAD_INCLUDE", ()),
+    ("reload_exclude", "HIGHPERF_RELOAD_EXCLUDE", ()),
     ("server_header", "HIGHPERF_SERVER_HEADER", True),
     ("log_level", "HIGHPERF_LOG_LEVEL", "info"),
 ]
@@ -92,6 +96,12 @@ def test_each_layer_gives_way_to_the_one_above_it() -> None:
 
 def test_only_the_value_that_wins_is_judged() -> None:
     assert resolve(Layers(flags={"port": "1"}, environ={"PORT": "wrong"})).port == 1
+
+
+def test_a_list_has_commas_and_may_have_spaces() -> None:
+    settings = resolve(Layers(flags={"reload_include": "*.html, *.css", "reload_dir": "."}))
+    assert (settings.reload_include, settings.reload_dir) == (("*.html", "*.css"), (".",))
+    assert ("reload_include", "*.html,*.css", "flag --reload-include") in describe(settings)
 
 
 def test_an_empty_variable_counts_as_not_set() -> None:
@@ -241,6 +251,15 @@ def test_app_takes_text_and_plain_values(given: dict[str, object], attribute: st
                 "permissions in octal from 0 to 777 such as 660.",
             )
             for text in ("rw-rw----", "888", "1777", "0o660")
+        ),
+        (
+            Layers(environ={"HIGHPERF_RELOAD_DIR": "., ./missing"}),
+            'Invalid value "., ./missing" for environment variable HIGHPERF_RELOAD_DIR: expected an existing '
+            "directory, or several with commas between.",
+        ),
+        (
+            Layers(flags={"reload_include": "*.html,"}),
+            'Invalid value "*.html," for flag --reload-include: expected some text, or several with commas between.',
         ),
         (Layers(app={"rate_limit_rsp": 1}), "App(rate_limit_rsp=...) is not a setting. Did you mean rate_limit_rps?"),
         (Layers(app={"prot": 1}), "App(prot=...) is not a setting. Did you mean port?"),
