@@ -150,15 +150,34 @@ class Settings:
         _APPLICATION,
         "For development: start again when a file has changed. Needs highperf[reload].",
         for_app=False,
+        for_run=True,
     )
     reload_dir: Sequence[str] = _setting(
-        "", several(directory()), _APPLICATION, "Directories to watch instead of --app-dir.", for_app=False, unset=()
+        "",
+        several(directory()),
+        _APPLICATION,
+        "Directories to watch instead of --app-dir.",
+        for_app=False,
+        for_run=True,
+        unset=(),
     )
     reload_include: Sequence[str] = _setting(
-        "", several(_TEXT), _APPLICATION, "Files that count besides *.py, as patterns.", for_app=False, unset=()
+        "",
+        several(_TEXT),
+        _APPLICATION,
+        "Files that count besides *.py, as patterns.",
+        for_app=False,
+        for_run=True,
+        unset=(),
     )
     reload_exclude: Sequence[str] = _setting(
-        "", several(_TEXT), _APPLICATION, "Files that do not, as patterns, or directories.", for_app=False, unset=()
+        "",
+        several(_TEXT),
+        _APPLICATION,
+        "Files that do not, as patterns, or directories.",
+        for_app=False,
+        for_run=True,
+        unset=(),
     )
 
     host: str = _setting("127.0.0.1", _HOST, _ADDRESS, "Address to listen on.", variable="HOST")
@@ -367,7 +386,7 @@ class Layers:
         if option.name in self.flags:
             yield self.flags[option.name], _flag_source(option, self.flags[option.name]), Layer.FLAG
         if option.name in self.run:
-            yield str(self.run[option.name]), f"app.run({option.name}=...)", Layer.RUN
+            yield _text_of(self.run[option.name]), f"app.run({option.name}=...)", Layer.RUN
         if text := self.environ.get(option.variable):
             yield text, f"environment variable {option.variable}", Layer.ENVIRONMENT
         if text := self.env_file.values.get(option.variable):
@@ -464,6 +483,10 @@ def _flag_source(option: Option, text: str) -> str:
     if option.is_switch and text == "false":
         return f"flag --no-{option.flag[2:]}"
     return f"flag {option.flag}"
+
+
+def _text_of(value: object) -> str:
+    return ",".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
 
 
 def _refuse_unknown(given: Mapping[str, object], caller: str, known: list[str]) -> None:

@@ -22,6 +22,7 @@ from highperf.server.processes import Command, WorkerProcess, inherited_channel
 from highperf.values import quote
 
 if TYPE_CHECKING:
+    from highperf.server.supervisor import Supervisor
     from highperf.server.worker import Application
 
 EXIT_CRASH: Final = 1
@@ -61,7 +62,7 @@ class Launch:
 
             return supervised.run(*load(), self._channel)
         with _pid_file(settings.pid_file):
-            if settings.workers != 1:
+            if settings.workers != 1 or settings.reload:
                 return _supervise(self._command, settings)
 
             from highperf.server import alone
@@ -100,11 +101,21 @@ def _supervise(command: Command, settings: Settings) -> int:
     supervisor = Supervisor(
         loop, partial(WorkerProcess, command, Board(Segment.create())), settings, Notifier.take(os.environ)
     )
+    if settings.reload:
+        _watch_files(supervisor, settings)
     try:
         with Signals(supervisor, supervisor.meanings()):
             return loop.run_until_complete(supervisor.run())
     finally:
         loop.close()
+
+
+def _watch_files(supervisor: "Supervisor", settings: Settings) -> None:
+    from highperf.server.watch import Watch, named
+
+    watch = Watch(settings)
+    logs.logger.info("Watching %s for changes", named(watch.filter.directories))
+    supervisor.spawn(watch.run(lambda paths: supervisor.reload(f"{named(paths)} changed")))
 
 
 @contextmanager

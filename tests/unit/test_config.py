@@ -102,6 +102,7 @@ def test_a_list_has_commas_and_may_have_spaces() -> None:
     settings = resolve(Layers(flags={"reload_include": "*.html, *.css", "reload_dir": "."}))
     assert (settings.reload_include, settings.reload_dir) == (("*.html", "*.css"), (".",))
     assert ("reload_include", "*.html,*.css", "flag --reload-include") in describe(settings)
+    assert resolve(Layers(run={"reload_include": ["*.html", "*.css"]})).reload_include == ("*.html", "*.css")
 
 
 def test_an_empty_variable_counts_as_not_set() -> None:
