@@ -68,15 +68,20 @@ def listener() -> Iterator[socket.socket]:
         yield opened
 
 
+each_kind = pytest.mark.parametrize("workers", ["1", "2"])
+
+
 # --uds
 
 
-def test_a_unix_socket_is_served_and_its_file_goes_with_the_server() -> None:
-    with running("shop:app", "--uds", "shop.sock", files=FILES, port=None, until=UNIX) as server:
+@each_kind
+def test_a_unix_socket_is_served_and_its_file_goes_with_the_server(workers: str) -> None:
+    arguments = ("--uds", "shop.sock", "--workers", workers)
+    with running("shop:app", *arguments, files=FILES, port=None, until=UNIX) as server:
         path = server.directory / "shop.sock"
         assert stat.S_IMODE(path.stat().st_mode) == 0o660
-        assert "running on unix:shop.sock (Press CTRL+C to quit)" in server.stderr
-        assert fetch_unix(server) == (200, b"hello")
+        assert re.search(r"running on unix:shop\.sock (with 2 workers )?\(Press CTRL\+C to quit\)", server.stderr)
+        assert [fetch_unix(server) for _ in range(10)] == [(200, b"hello")] * 10
         server.signal(signal.SIGTERM)
         assert server.wait() == 0
         assert not path.exists()
@@ -109,6 +114,37 @@ def test_connections_that_wait_at_the_end_are_still_answered() -> None:
         for client in waiting:
             with client:
                 assert client.makefile("rb").read().endswith(b"hello")
+        assert server.wait() == 0
+
+
+@each_kind
+def test_a_unix_socket_stays_through_reloads_and_goes_at_the_end(workers: str) -> None:
+    arguments = ("--uds", "shop.sock", "--workers", workers)
+    with running("shop:app", *arguments, files=FILES, port=None, until=UNIX) as server:
+        path = server.directory / "shop.sock"
+        made = path.stat().st_ino, path.stat().st_mtime_ns
+        for times in 1, 2:
+            server.signal(signal.SIGHUP)
+            server.wait_for(rf"(?s)(Reloaded in.*){{{times}}}\n")
+            assert fetch_unix(server) == (200, b"hello")
+        assert made == (path.stat().st_ino, path.stat().st_mtime_ns)
+        server.signal(signal.SIGTERM)
+        assert server.wait() == 0
+        server.wait_for_all()
+        assert not path.exists()
+
+
+@each_kind
+def test_a_worker_more_and_one_less_share_the_unix_socket(workers: str) -> None:
+    arguments = ("--uds", "shop.sock", "--workers", workers)
+    with running("shop:app", *arguments, files=FILES, port=None, until=UNIX) as server:
+        server.signal(signal.SIGTTIN)
+        server.wait_for(rf"Worker {int(workers) + 1} \[\d+\] is ready")
+        assert [fetch_unix(server) for _ in range(10)] == [(200, b"hello")] * 10
+        server.signal(signal.SIGTTOU)
+        server.wait_for(rf"Worker {int(workers) + 1} \[\d+\] ended|Finished server process")
+        assert [fetch_unix(server) for _ in range(10)] == [(200, b"hello")] * 10
+        server.signal(signal.SIGTERM)
         assert server.wait() == 0
 
 
@@ -158,10 +194,17 @@ def test_a_unix_socket_that_cannot_be_had_is_one_line_and_exit_3(path: str, reas
 # --fd
 
 
-def test_an_inherited_socket_is_served(listener: socket.socket) -> None:
-    with running("shop:app", "--fd", str(listener.fileno()), files=FILES, port=None, fds=[listener.fileno()]) as server:
+@each_kind
+def test_an_inherited_socket_is_served_before_and_after_a_reload(listener: socket.socket, workers: str) -> None:
+    arguments = ("--fd", str(listener.fileno()), "--workers", workers)
+    with running("shop:app", *arguments, files=FILES, port=None, fds=[listener.fileno()]) as server:
         assert ("127.0.0.1", server.port) == listener.getsockname()
         assert fetch(socket.AF_INET, listener.getsockname()) == (200, b"hello")
+        server.signal(signal.SIGHUP)
+        server.wait_for("Reloaded in")
+        assert fetch(socket.AF_INET, listener.getsockname()) == (200, b"hello")
+        server.signal(signal.SIGTERM)
+        assert server.wait() == 0
 
 
 def test_a_number_that_was_not_passed_on_is_one_line_and_exit_3() -> None:
@@ -212,14 +255,18 @@ def activated(listener: socket.socket, *arguments: str) -> list[str]:
     return ["-c", ACTIVATED, str(listener.fileno()), *arguments]
 
 
-def test_the_sockets_of_systemd_are_served_without_being_asked_for(listener: socket.socket) -> None:
+@each_kind
+def test_the_sockets_of_systemd_are_served_without_being_asked_for(listener: socket.socket, workers: str) -> None:
     env = {"PORT": "1"}  # weaker, as the environment is
-    program = activated(listener, "shop:app")
+    program = activated(listener, "shop:app", "--workers", workers)
     with running(program=program, files=FILES, env=env, fds=[listener.fileno()]) as server:
         assert "INFO Listening on the sockets of systemd (fd 3 (web))" in server.stderr
         status, names = fetch(socket.AF_INET, listener.getsockname(), "/environment")
         assert status == 200
         assert not [name for name in json.loads(names) if name.startswith("LISTEN_")]
+        server.signal(signal.SIGHUP)
+        server.wait_for("Reloaded in")
+        assert fetch(socket.AF_INET, listener.getsockname()) == (200, b"hello")
 
 
 def test_an_address_on_the_command_line_is_stronger_than_systemd(listener: socket.socket) -> None:
@@ -239,20 +286,28 @@ def test_a_socket_of_systemd_that_cannot_be_served_is_one_line_and_exit_3() -> N
     assert "Traceback" not in done.stderr
 
 
-def test_systemd_is_told_when_the_server_is_ready_and_when_it_stops(tmp_path: Path) -> None:
+@each_kind
+def test_systemd_is_told_when_the_server_is_ready_when_it_reloads_and_when_it_stops(
+    tmp_path: Path, workers: str
+) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
         systemd.bind(str(tmp_path / "notify"))
-        systemd.settimeout(5)
+        systemd.settimeout(30)
+        heard = (word for word in iter(lambda: systemd.recv(4096).decode(), "") if word != "WATCHDOG=1")
         env = {"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "20000"}
-        with running("shop:app", files=FILES, env=env) as server:
-            assert systemd.recv(4096).decode() == f"READY=1\nSTATUS=Running on http://127.0.0.1:{server.port}"
-            assert [systemd.recv(4096) for _ in range(3)] == [b"WATCHDOG=1"] * 3
+        with running("shop:app", "--workers", workers, files=FILES, env=env) as server:
+            assert next(heard).startswith(f"READY=1\nSTATUS=Running on http://127.0.0.1:{server.port}")
+            assert systemd.recv(4096) == b"WATCHDOG=1"
+            names = json.loads(fetch(socket.AF_INET, ("127.0.0.1", server.port), "/environment")[1])
+            assert not {"NOTIFY_SOCKET", "WATCHDOG_USEC"} & set(names)
+            server.signal(signal.SIGHUP)
+            assert re.fullmatch(r"RELOADING=1\nMONOTONIC_USEC=\d+\nSTATUS=Reloading \(SIGHUP\)", next(heard))
+            assert next(heard).startswith("READY=1\n")
             names = json.loads(fetch(socket.AF_INET, ("127.0.0.1", server.port), "/environment")[1])
             assert not {"NOTIFY_SOCKET", "WATCHDOG_USEC"} & set(names)
             server.signal(signal.SIGTERM)
+            assert next(heard) == "STOPPING=1\nSTATUS=Shutting down (SIGTERM)"
             assert server.wait() == 0
-            told = iter(lambda: systemd.recv(4096), b"STOPPING=1\nSTATUS=Shutting down (SIGTERM)")
-            assert set(told) <= {b"WATCHDOG=1"}
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="names without a file are Linux'")
