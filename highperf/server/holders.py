@@ -20,21 +20,33 @@ _UNIX_UNCONNECTED: Final = "01"  # bound, listening or not; a connection that wa
 
 def port_holder(port: int) -> str:
     """` (pid 12 "uvicorn app:app")` of a process that listens on the port, or nothing."""
-    return _by_whom(_port_inodes(port))
+    return _described(next(_holders(_port_inodes(port)), None))
 
 
 def path_holder(path: str) -> str:
-    """The same for a process whose Unix socket has this path."""
-    return _by_whom(_path_inodes(path))
+    """The same for a process that holds a Unix socket with this path, listening or not."""
+    return _described(_pid_at(path))
 
 
 def path_is_held(path: str) -> bool:
-    """Whether a process has bound a Unix socket to this path, though it may not listen yet."""
-    return any(_path_inodes(path))
+    """Whether there is such a process."""
+    return _pid_at(path) is not None
 
 
-def _by_whom(inodes: Iterable[str]) -> str:
-    pid = _holder_of(inodes)
+def _pid_at(path: str) -> int | None:
+    # The path may mean another file there: in a container, or where each service has a /tmp of its own.
+    pids = _holders(_path_inodes(path))
+    return next((pid for pid in pids if path.startswith("@") or _has_same_file(pid, path)), None)
+
+
+def _has_same_file(pid: int, path: str) -> bool:
+    try:
+        return os.path.samefile(f"/proc/{pid}/root{os.path.abspath(path)}", path)
+    except OSError:
+        return False
+
+
+def _described(pid: int | None) -> str:
     if pid is None:
         return ""
     try:
@@ -44,15 +56,15 @@ def _by_whom(inodes: Iterable[str]) -> str:
     return f" (pid {pid} {quote(' '.join([Path(program).name, *arguments]).strip())})"
 
 
-def _holder_of(inodes: Iterable[str]) -> int | None:
+def _holders(inodes: Iterable[str]) -> Iterator[int]:
+    """The processes that have one of these sockets open. The first, which has the lowest number, is the one
+    that an operator knows: a supervisor comes before its workers."""
     wanted = {f"socket:[{inode}]" for inode in inodes}
     if not wanted:
-        return None
-    # The lowest number is the one that an operator knows: a supervisor comes before its workers.
+        return
     for pid in sorted(int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()):
         if not wanted.isdisjoint(_open_files(Path(f"/proc/{pid}/fd"))):
-            return pid
-    return None
+            yield pid
 
 
 def _port_inodes(port: int) -> Iterator[str]:

@@ -10,6 +10,7 @@ import pytest
 
 from highperf.config import Layers, Settings, resolve
 from highperf.errors import StartupError
+from highperf.server import sockets
 from highperf.server.sockets import (
     Listeners,
     bind,
@@ -194,6 +195,18 @@ def test_one_slot_that_may_be_joined_by_others_shares_its_port_from_the_start() 
         (added,) = [stack.enter_context(listener) for listener in listeners.another_slot()]
         assert added.getsockname() == listeners.slots[0][0].getsockname()
         assert is_shared_out(added)
+
+
+def test_where_sockets_of_one_port_are_not_balanced_slots_share_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sockets, "BALANCED", False)
+    with ExitStack() as stack:
+        listeners = opened(stack, 2, port=0)
+        (added,) = [stack.enter_context(listener) for listener in listeners.another_slot()]
+        (first,), (second,) = listeners.slots
+        listen(first, 1)
+        assert not is_shared_out(first)
+        assert second.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
+        assert added.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
 
 
 @BALANCED_ONLY

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import signal
 import socket
 import stat
 import sys
@@ -15,6 +16,7 @@ from highperf.errors import StartupError
 from highperf.server import unix
 from highperf.server.sockets import listen, open_listeners, url_of
 from highperf.server.unix import PATH_MOST, SocketFile, bind_path, path_failure
+from tests.processes import fork, kill
 
 LINUX_ONLY = pytest.mark.skipif(sys.platform != "linux", reason="names without a file, and /proc, are Linux'")
 
@@ -122,6 +124,36 @@ def test_a_server_that_is_still_starting_keeps_its_file(other: socket.socket, pa
     said = refusal(path)
     assert said.startswith(f'Unix socket "{path}" is in use (pid {os.getpid()} "')
     assert os.path.lexists(path)
+
+
+@LINUX_ONLY
+@pytest.mark.skipif(os.geteuid() != 0, reason="chroot(2) is for root")
+def test_a_server_with_the_same_path_in_another_tree_of_files_is_no_holder(tmp_path: Path) -> None:
+    path = str(tmp_path / "shop.sock")
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(path)
+    children: list[int] = []
+    told, tell = os.pipe()
+
+    def serve_elsewhere() -> None:
+        jail = tmp_path / "jail"
+        os.makedirs(f"{jail}{tmp_path}")
+        os.chroot(jail)
+        server = socket.socket(socket.AF_UNIX)
+        server.bind(path)
+        server.listen()
+        os.write(tell, b"!")
+        signal.pause()
+
+    try:
+        fork(children, serve_elsewhere)
+        assert os.read(told, 1) == b"!"
+        listeners = open_listeners(settings(path))
+        listeners.close()
+    finally:
+        kill(children)
+        os.close(told)
+        os.close(tell)
 
 
 @LINUX_ONLY
