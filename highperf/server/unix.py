@@ -57,10 +57,11 @@ def bind_path(path: str, permissions: int) -> tuple[socket.socket, SocketFile | 
         return _bind(path, "\0" + path[1:]), None
     _make_way(path)
     listener = _bind(path, path)
+    file = SocketFile.at(path)
     try:
-        file = SocketFile.at(path)
         os.chmod(path, permissions)  # nobody could connect before, for it does not listen yet
     except OSError as error:
+        file.remove()
         listener.close()
         raise StartupError(path_failure(error, path)) from None
     return listener, file

@@ -249,6 +249,15 @@ def test_a_refusal_of_the_kernel_is_put_in_one_line(number: int, reason: str) ->
     assert said == f'Unix socket "run/shop.sock" cannot be made: {reason}. Try another --uds.'
 
 
+def test_a_file_that_takes_no_permissions_is_removed_again(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: str, mode: int) -> None:
+        raise PermissionError(errno.EPERM, "")
+
+    monkeypatch.setattr(os, "chmod", refuse)
+    assert "may not write there (Operation not permitted)" in refusal(path)
+    assert not os.path.lexists(path)
+
+
 def test_a_path_is_as_long_as_the_system_takes_it(path: str) -> None:
     longest = "x" * PATH_MOST
     listener, file = bind_path(longest, 0o660)
