@@ -359,8 +359,8 @@ cdef class HttpProtocol(Incoming):
         return send_response_c(self, problem_c(status, reason, None, None, None))
 
     def log_refusal(self, status, reason, octets):
-        self.worker.logger.warning("bad request from %s: %s (answered %s, began with %s)",
-                                   self.client_c(), reason, status, octets.hex())
+        self.worker.warn_c("bad request from %s: %s (answered %s, began with %s)",
+                           (self.client_c(), reason, status, octets.hex()))
 
     # ---- Stream: the answer of the running request --------------------------------------------
 

@@ -184,7 +184,7 @@ cdef class Outgoing(Stream):
             return 0
         taken = self.taken_c()
         if taken <= self.taken:
-            self.worker.logger.warning("%s took nothing of its answer in time", self.client_c())
+            self.worker.warn_c("%s took nothing of its answer in time", (self.client_c(),))
             return self.close_c()
         self.taken = taken
         return self.worker.arm_c(self.worker.writes, &self.write_timer)

@@ -78,6 +78,7 @@ cdef class Worker:
 
     # what is going on
     cdef set streams                    # open connections
+    cdef Py_ssize_t most_open           # of them at once, in this second
     cdef set cycles                     # requests that wait
     cdef public bint ready
     cdef readonly bint announced        # every answer is its connection's last
@@ -88,11 +89,16 @@ cdef class Worker:
     cdef readonly long long dropped
     cdef readonly long long zombies     # requests that were answered 504, and still run
     cdef long long refused_[VERDICTS]   # by Verdict
+    cdef int warned                     # warnings in this second
+    cdef long long unsaid               # those that were one too many, and were not told of yet
+    cdef long long say_ns               # when they will be
     cdef unsigned long long random_state
     cdef long long request_number
     cdef str request_prefix
 
     cdef long long touch_c(self) noexcept
+    cdef int give_back_c(self) except -1
+    cdef int warn_c(self, str message, tuple details) except -1
     cdef int arm_c(self, TimeoutList timeouts, Timer* timer) except -1
     # The same for time that began earlier; a list's timers are armed in the order of these beginnings.
     cdef int arm_since_c(self, TimeoutList timeouts, Timer* timer, long long since_ns) except -1

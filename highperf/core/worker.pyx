@@ -5,7 +5,8 @@
 # Time: now_ns is read once per callback (touch_c) and is right for all that happens in it, unless a
 # handler has had its time meanwhile (behind). All timeouts stand in lists and one wheel (guards/deadlines);
 # one loop timer is set for the earliest of them. What they hold only ever moves later, so the timer
-# is set anew only when it fires, or when something is armed that is due before it.
+# is set anew only when it fires, or when something is armed that is due before it. Where a crowd is due at
+# once, others are served between its parts.
 
 cimport cython
 from cpython.buffer cimport PyBUF_WRITE
@@ -32,6 +33,9 @@ cdef enum:
     HALF_CLOSE_NS = 1 * SECOND_NS       # a peer that sent FIN may still read; see docs/behaviour.md
     PARTING_NS = 250_000_000            # while draining, for a request that is on its way or about to be sent
     FAREWELL_NS = 50_000_000            # then, for the peer to see our FIN and to send its own
+    CONNECTION_BYTES = 2048             # about what an idle one takes of this process's memory
+    AT_ONCE = 32                        # timers of one list that may expire in one turn of the loop
+    WARNINGS = 10                       # of bad or slow requests, in a second
     WATCH_PAUSE_MS = 5                  # from one turn of the loop that is timed to the next
 
 cdef tuple REASONS = (                  # by Verdict
@@ -115,6 +119,8 @@ cdef class Worker:
 
     cdef int opened_c(self, object stream) except -1:
         self.streams.add(stream)
+        if len(self.streams) > self.most_open:
+            self.most_open = len(self.streams)
         return 0
 
     cdef int closed_c(self, object stream) except -1:
@@ -174,9 +180,15 @@ cdef class Worker:
         if self.now_ns >= self.next_second_ns:
             self.next_second_ns = self.now_ns - self.now_ns % SECOND_NS + SECOND_NS
             self.standing.refresh_c(unix_s())
-            if self.pool.held_bytes:
-                self.pool.trim_c()
+            self.give_back_c()
         return self.now_ns
+
+    cdef int give_back_c(self) except -1:
+        # Once a second: what a burst needed and nobody needs now.
+        self.warned = 0
+        self.pool.freed_bytes += (self.most_open - len(self.streams)) * CONNECTION_BYTES
+        self.most_open = len(self.streams)
+        return self.pool.trim_c()
 
     cdef int arm_c(self, TimeoutList timeouts, Timer* timer) except -1:
         return self.arm_since_c(timeouts, timer, self.now_ns)
@@ -214,11 +226,20 @@ cdef class Worker:
         cdef TimeoutList timeouts
         cdef Timer* timer
         self.touch_c()
+        if self.unsaid and self.now_ns >= self.say_ns:
+            self.logger.warning("bad or slow requests: %d more, of which nothing is said here", self.unsaid)
+            self.unsaid = 0
         try:
             for timeouts in self.timeouts:
-                while (timer := timeouts.pop_expired_c(self.now_ns)) != NULL:
+                for _ in range(AT_ONCE):
+                    timer = timeouts.pop_expired_c(self.now_ns)
+                    if timer == NULL:
+                        break
                     self.expire_c(timer)
-            while (timer := self.wheel.pop_expired_c(self.now_ns)) != NULL:
+            for _ in range(AT_ONCE):
+                timer = self.wheel.pop_expired_c(self.now_ns)
+                if timer == NULL:
+                    break
                 self.expire_c(timer)
         finally:
             self.reschedule_c()
@@ -229,12 +250,18 @@ cdef class Worker:
 
     cdef int reschedule_c(self) except -1:
         cdef TimeoutList timeouts
-        cdef long long due_ns = self.next_second_ns if self.pool.held_bytes else NEVER
+        cdef bint to_do = self.pool.held_bytes > 0 or self.most_open > len(self.streams)
+        cdef long long due_ns = self.next_second_ns if to_do else NEVER
+        if self.unsaid:
+            due_ns = min(due_ns, self.say_ns)
         due_ns = min(due_ns, self.wheel.next_due_c())
         for timeouts in self.timeouts:
             due_ns = min(due_ns, timeouts.next_due_c())
         self.close()
-        if due_ns != NEVER:
+        if due_ns <= self.now_ns:       # more than one turn of the loop may deal with
+            self.tick_due_ns = due_ns
+            self.tick_handle = self.loop.call_soon(self.tick)
+        elif due_ns != NEVER:
             self.schedule_c(due_ns)
         return 0
 
@@ -271,6 +298,19 @@ cdef class Worker:
                     self.watch_c()
                 return
         self.loop.call_soon(self.end_turn)
+
+    cdef int warn_c(self, str message, tuple details) except -1:
+        # Of what a peer may cause as often as it likes: a log that it can fill is a weapon.
+        if self.warned < WARNINGS:
+            self.warned += 1
+            self.logger.warning(message, *details)
+            return 0
+        if self.unsaid == 0:
+            self.say_ns = self.next_second_ns
+        self.unsaid += 1
+        if self.say_ns < self.tick_due_ns:
+            self.schedule_c(self.say_ns)
+        return 0
 
     cdef void count_c(self, int verdict) noexcept:
         self.refused_[verdict] += 1

@@ -3,7 +3,7 @@
 
 cdef enum:
     KEEP_LIMIT = 1024 * 1024    # octets; a larger buffer is freed on release
-    CLASS_COUNT = 11            # capacities 1 KiB, 2 KiB, ... 1 MiB
+    CLASS_COUNT = 14            # capacities 128, 256, ... 1 MiB
 
 
 cdef class BufferPool

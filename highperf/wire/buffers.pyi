@@ -55,7 +55,7 @@ class Buffer:
 class BufferPool:
     """Lends buffers and keeps those that come back, up to a limit.
 
-    Capacities are powers of two from 1 KiB to 1 MiB. A buffer above 1 MiB is freed on release,
+    Capacities are powers of two from 128 octets to 1 MiB. A buffer above 1 MiB is freed on release,
     as is one that would bring the pool above limit_bytes, or that a memoryview still looks at.
     """
 

@@ -1,6 +1,6 @@
 # Owns the memory that heads and answers are assembled in. Knows nothing of what is written.
 #
-# Buffers come in powers of two from 1 KiB to 1 MiB, one free list each, last in first out, so
+# Buffers come in powers of two from 128 octets to 1 MiB, one free list each, last in first out, so
 # that the warmest memory is used again. A buffer that grew is filed under the capacity that it
 # has now. Two bounds keep the pool honest: nothing above KEEP_LIMIT is kept, and no more than
 # limit_bytes in all; and trim, called once a second, frees half of what no one has needed since
@@ -22,8 +22,9 @@ from libc.stdlib cimport free, malloc, realloc
 from libc.string cimport memcpy
 
 cdef enum:
-    SMALLEST = 1024
-    SMALLEST_BITS = 10
+    SMALLEST = 128              # a head that comes octet by octet needs no more
+    SMALLEST_BITS = 7
+    USUAL = 1024
     RETURN_AT = 1024 * 1024     # freed octets that are worth a millisecond of the allocator's work
 
 cdef extern from *:
@@ -168,7 +169,7 @@ cdef class BufferPool:
         self.limit_bytes = limit_bytes
         self.spare = [[] for _ in range(CLASS_COUNT)]
 
-    def acquire(self, Py_ssize_t capacity=SMALLEST):
+    def acquire(self, Py_ssize_t capacity=USUAL):
         if capacity < 1:
             raise ValueError(f"capacity must be positive, not {capacity}")
         return self.acquire_c(capacity)

@@ -55,7 +55,7 @@ cdef class Head:
     cdef int minor              # HTTP/1.minor
 
     # fields
-    cdef Field* fields          # owned, grows up to Limits.fields, freed in __dealloc__
+    cdef Field* fields          # owned, grows up to Limits.fields, freed in __dealloc__; NULL: none was met yet
     cdef int field_count
     cdef int field_capacity
     cdef Span authority          # from the target, else from Host; size 0: neither (HTTP/1.0)

@@ -14,7 +14,7 @@
 
 cimport cython
 from libc.stdint cimport INT64_MAX
-from libc.stdlib cimport free, malloc, realloc
+from libc.stdlib cimport free, realloc
 from libc.string cimport memchr, memcmp
 
 from highperf.wire.authority cimport is_authority
@@ -59,10 +59,6 @@ cdef enum:                      # Head.seen
 @cython.final
 cdef class Head:
     def __cinit__(self):
-        self.fields = <Field*>malloc(FIELDS_AT_FIRST * sizeof(Field))
-        if self.fields == NULL:
-            raise MemoryError()
-        self.field_capacity = FIELDS_AT_FIRST
         self.content_length = -1
 
     def __dealloc__(self):
@@ -199,7 +195,8 @@ cdef bint is_hopeless(Head head, const char* line, const char* end) noexcept nog
 
 
 cdef bint grow(Head head) noexcept nogil:
-    cdef int capacity = head.field_capacity * 2
+    # From none: a head of which little has come, and perhaps never will, is small.
+    cdef int capacity = head.field_capacity * 2 if head.field_capacity else FIELDS_AT_FIRST
     cdef Field* fields = <Field*>realloc(head.fields, capacity * sizeof(Field))
     if fields == NULL:
         head.error = ERROR_MEMORY

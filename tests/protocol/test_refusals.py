@@ -165,6 +165,21 @@ def test_octets_of_the_peer_are_not_echoed(wire: Wire, caplog: pytest.LogCapture
     assert "script" not in caplog.text
 
 
+def test_log_of_a_flood_is_short_and_says_how_large_it_was(wire: Wire, caplog: pytest.LogCaptureFixture) -> None:
+    for _ in range(30):
+        wire.connect().feed(b"bad\r\n")
+    wire.settle()
+    assert len(caplog.records) == 10
+    wire.advance(1.0)
+    assert [record.getMessage() for record in caplog.records[10:]] == [
+        "bad or slow requests: 20 more, of which nothing is said here"
+    ]
+    wire.connect().send(b"bad\r\n")
+    assert "bad request from" in caplog.records[11].getMessage()
+    wire.advance(5)
+    assert len(caplog.records) == 12
+
+
 def test_refusal_is_counted_as_an_answer(wire: Wire) -> None:
     client = wire.connect()
     client.send(b"bad\r\n")

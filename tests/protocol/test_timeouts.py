@@ -10,6 +10,9 @@ import pytest
 from highperf import HTTPError, Request, Response
 from tests.protocol.harness import GET, Client, Wire, post
 
+CROWD = 150
+AT_ONCE = 32  # of one kind, in one turn of the loop
+
 POST_100 = b"POST %b HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\n"
 TRICKLE = b"GET /now/a HTTP/1.1\r\nHost: a\r\nX: " + b"x" * 1000
 
@@ -382,3 +385,76 @@ def test_body_of_one_connection_does_not_delay_the_timeout_of_another(wire: Wire
     assert_refused(slow, 408)
     assert busy.ask(b"x" * 97)[0].status == 200
     assert busy.ask(post(b"/body", b"y"))[0].text == "y"
+
+
+# ---- many at once ---------------------------------------------------------------------------------
+
+
+def turn(wire: Wire) -> None:
+    wire.loop.run_until_complete(asyncio.sleep(0))
+
+
+def test_good_client_is_served_while_a_crowd_times_out(wire: Wire) -> None:
+    crowd = [wire.connect() for _ in range(CROWD)]
+    for client in crowd:
+        client.feed(b"G")
+    wire.settle()
+    good = wire.connect()
+    wire.drift(2.1)
+    wire.worker.tick()
+    good.feed(GET % b"/now/a")
+    left = []
+    while any(not client.half_closed for client in crowd):
+        left.append(sum(not client.half_closed for client in crowd))
+        if good.sent:
+            break
+        turn(wire)
+    assert good.answers()[0].text == "a"
+    assert left[-1] >= CROWD - 3 * AT_ONCE
+    wire.settle()
+    assert all(client.half_closed for client in crowd)
+
+
+def test_each_kind_of_timeout_has_its_turn(wire: Wire) -> None:
+    idle = wire.connect()
+    idle.ask(GET % b"/now/a")
+    wire.advance(58)
+    crowd = [wire.connect() for _ in range(CROWD)]
+    wire.drift(2.1)
+    wire.worker.tick()
+    assert idle.is_closing()
+    assert sum(client.is_closing() for client in crowd) == AT_ONCE
+    wire.settle()
+    assert all(client.gone for client in crowd)
+
+
+def test_deadlines_that_are_due_at_once_are_spread_as_well(wire: Wire) -> None:
+    @wire.app.get("/brief/:name", deadline="50ms")
+    async def brief(request: Request) -> None:
+        await wire.gate(request.params["name"])
+
+    crowd = [wire.connect() for _ in range(CROWD)]
+    for number, client in enumerate(crowd):
+        client.feed(GET % (b"/brief/%d" % number))
+    wire.settle()
+    wire.drift(0.1)
+    wire.worker.tick()
+    assert sum(bool(client.sent) for client in crowd) == AT_ONCE
+    wire.settle()
+    assert [client.answers()[0].status for client in crowd] == [504] * CROWD
+
+
+def test_deadlines_that_clients_chose_are_spread_as_well(wire: Wire) -> None:
+    @wire.app.get("/wait/:name/long", deadline="10s")
+    async def long(request: Request) -> None:
+        await wire.gate(request.params["name"])
+
+    crowd = [wire.connect() for _ in range(CROWD)]
+    for number, client in enumerate(crowd):
+        client.feed(b"GET /wait/%d/long HTTP/1.1\r\nHost: a\r\nRequest-Timeout: 50ms\r\n\r\n" % number)
+    wire.settle()
+    wire.drift(0.1)
+    wire.worker.tick()
+    assert sum(bool(client.sent) for client in crowd) == AT_ONCE
+    wire.settle()
+    assert [client.answers()[0].status for client in crowd] == [504] * CROWD
