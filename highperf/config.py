@@ -23,6 +23,8 @@ from highperf.values import (
     TOKENS_MOST,
     Kind,
     automatic,
+    Network,
+    WrongElement,
     boolean,
     choice,
     did_you_mean,
@@ -30,6 +32,7 @@ from highperf.values import (
     duration,
     matching,
     most_tokens,
+    networks,
     number,
     optional,
     permissions,
@@ -188,6 +191,13 @@ class Settings:
         "", _DESCRIPTOR, _ADDRESS, "Number of an inherited socket to listen on instead.", unset=None
     )
     backlog: int = _setting("2048", number(most=65535), _ADDRESS, "Connections that may wait to be accepted.")
+    forwarded_allow_ips: tuple[Network, ...] = _setting(
+        "127.0.0.1,::1",
+        networks(),
+        _ADDRESS,
+        "Proxies whose X-Forwarded-For, X-Forwarded-Proto and Forwarded are believed: addresses, networks, * or off.",
+        variable="FORWARDED_ALLOW_IPS",
+    )
 
     workers: int = _setting(
         "1",
@@ -450,6 +460,8 @@ def unknown_variables(names: Mapping[str, str]) -> list[str]:
 def _parse(option: Option, text: str, source: str) -> Any:
     try:
         return option.kind.parse(text)
+    except WrongElement as error:
+        raise ConfigError(f"Invalid element {quote(error.element)} of {source}: expected {error.expected}.") from None
     except ValueError:
         raise ConfigError(f"Invalid value {quote(text)} for {source}: expected {option.kind.expected}.") from None
 

@@ -6,9 +6,10 @@ know with ValueError, never guesses, and never meets a number too long to comput
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_interface
 from pathlib import Path
 from typing import Any, Final
 
@@ -223,6 +224,56 @@ def automatic(kind: Kind) -> Kind:
         return 0 if text.lower() == "auto" else kind.parse(text)
 
     return Kind(parse, f"{kind.expected}, or auto", kind.metavar, lambda value: kind.show(value) if value else "auto")
+
+
+Network = IPv4Network | IPv6Network
+
+
+class WrongElement(ValueError):
+    """One element of a list cannot be taken; `expected` ends the sentence "expected ..."."""
+
+    def __init__(self, element: str, expected: str) -> None:
+        super().__init__(element)
+        self.element = element
+        self.expected = expected
+
+
+EVERYONE: Final = (IPv4Network("0.0.0.0/0"), IPv6Network("::/0"))
+_NETWORKS_EXPECTED: Final = "an address or network such as 127.0.0.1, 10.0.0.0/8 or 2001:db8::/32, or * for everyone"
+
+
+def networks() -> Kind:
+    """Addresses and networks between commas; "*" is EVERYONE, "off" nobody. WrongElement names what is none."""
+
+    def parse(text: str) -> tuple[Network, ...]:
+        if text.lower() == "off":
+            return ()
+        parsed: list[Network] = []
+        for element in map(str.strip, text.split(",")):
+            parsed += EVERYONE if element == "*" else (_network(element),)
+        return tuple(dict.fromkeys(parsed))
+
+    def show(value: Sequence[Network]) -> str:
+        shown = ",".join(str(network.network_address if network.num_addresses == 1 else network) for network in value)
+        return "*" if tuple(value) == EVERYONE else shown or "off"
+
+    return Kind(parse, f"{_NETWORKS_EXPECTED}, more of them between commas, or off", "ADDRESSES", show)
+
+
+def _network(text: str) -> Network:
+    """Of an IPv6 network that only spells IPv4 addresses (RFC 4291 section 2.5.5.2), that of IPv4."""
+    try:
+        interface = ip_interface(text)
+    except ValueError:
+        raise WrongElement(text, _NETWORKS_EXPECTED) from None
+    network, address = interface.network, interface.ip
+    if "%" in text or not re.fullmatch(r"[^/]+(?:/[0-9]{1,3})?", text):
+        raise WrongElement(text, _NETWORKS_EXPECTED)
+    if network.network_address != address:
+        raise WrongElement(text, f"{network} for the whole network, or {address} for one address")
+    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None and network.prefixlen >= 96:
+        return IPv4Network((int(address.ipv4_mapped), network.prefixlen - 96))
+    return network
 
 
 def directory() -> Kind:

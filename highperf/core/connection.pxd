@@ -2,16 +2,14 @@
 
 from highperf.core.cycle cimport RequestCycle, Route
 from highperf.core.incoming cimport Incoming
-from highperf.core.stream cimport CLIENT_KEY_SIZE
+from highperf.core.proxies cimport Peer
 from highperf.wire.buffers cimport Buffer
 from highperf.wire.parser cimport Head
 
 
 cdef class HttpProtocol(Incoming):
     # for the life of the connection
-    cdef char address[CLIENT_KEY_SIZE]  # by which rate limits tell the peer from others
-    cdef unsigned char address_size
-    cdef bint address_known     # it was asked for
+    cdef Peer peer              # not met until somebody asks
 
     # input
     cdef Head head              # unfinished, or that of a request that outlived its read; else None

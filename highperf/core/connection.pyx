@@ -20,8 +20,7 @@ cimport cython
 from cpython.ref cimport Py_REFCNT
 from libc.stdint cimport int64_t
 from libc.stdlib cimport calloc
-from libc.string cimport memcpy, memmove
-from highperf.core.address cimport address_key_c
+from libc.string cimport memmove
 from highperf.core.body cimport BodyReader
 from highperf.core.cycle cimport (
     ROUTE_HANDLER, Match, RequestCycle, Route, answer_directly_c, choose_route_c, find_endpoint_c, problem_c,
@@ -30,6 +29,7 @@ from highperf.core.cycle cimport (
 from highperf.core.gate cimport Gate
 from highperf.core.incoming cimport BODY_CHUNKED, BODY_LENGTH, BODY_NONE, Incoming
 from highperf.core.outgoing cimport TIMER_WRITE
+from highperf.core.proxies cimport client_key_of_c, client_of_c, scheme_of_c
 from highperf.core.stream cimport LENGTH_UNKNOWN
 from highperf.core.worker cimport KEY_FAILED, PASSED, Worker
 from highperf.guards.deadlines cimport TimeoutList, armed_c, disarm_c
@@ -360,7 +360,7 @@ cdef class HttpProtocol(Incoming):
 
     def log_refusal(self, status, reason, octets):
         self.worker.warn_c("bad request from %s: %s (answered %s, began with %s)",
-                           (self.client_c(), reason, status, octets.hex()))
+                           (self.peer_c(), reason, status, octets.hex()))
 
     # ---- Stream: the answer of the running request --------------------------------------------
 
@@ -435,19 +435,14 @@ cdef class HttpProtocol(Incoming):
         self.body = None
         return self.close_c()
 
-    cdef object client_c(self):
-        # A Unix socket's peer has no address: "" or the path that it bound.
-        cdef object peer = None if self.transport is None else self.transport.get_extra_info("peername")
-        return peer if isinstance(peer, tuple) else None
+    cdef object client_c(self, Head head):
+        return client_of_c(self.worker.proxies, self.transport, &self.peer, head)
 
-    cdef Py_ssize_t client_key_c(self, char* key) except -1:
-        cdef object peer
-        if not self.address_known:
-            peer = self.client_c()
-            self.address_known = True
-            self.address_size = 0 if peer is None else address_key_c(peer[0], self.address)
-        memcpy(key, self.address, self.address_size)
-        return self.address_size
+    cdef object scheme_c(self, Head head):
+        return scheme_of_c(self.worker.proxies, self.transport, &self.peer, head)
+
+    cdef Py_ssize_t client_key_c(self, Head head, char* key) except -1:
+        return client_key_of_c(self.worker.proxies, self.transport, &self.peer, head, key)
 
     # ---- the end ------------------------------------------------------------------------------
 

@@ -108,7 +108,7 @@ cdef class Limit:
         # Whoever leaves the field out is limited by address; behind an octet that no field has in its value
         # (RFC 9110 section 5.5), lest anyone write another's address there.
         key.own[0] = 0
-        key.size = 1 + stream.client_key_c(key.own + 1)
+        key.size = 1 + stream.client_key_c(head, key.own + 1)
         return 0
 
     cdef int call_c(self, Request request, list keeper, Key* key) except -1:

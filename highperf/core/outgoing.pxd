@@ -25,6 +25,7 @@ cdef class Outgoing(Stream):
     cdef bint backed_up         # the transport may hold something: send(2) must not overtake it
 
     cdef int connect_c(self, object transport) except -1
+    cdef object peer_c(self)            # (host, port, ...) as the transport has it, or None
     cdef int disconnect_c(self) except -1
     # Whether the socket holds octets that were not read yet: the loop does what is due before it reads.
     cdef bint arrived_c(self) noexcept

@@ -74,6 +74,11 @@ cdef class Outgoing(Stream):
             self.direct = transport.get_extra_info("sslcontext") is None
         return 0
 
+    cdef object peer_c(self):
+        # A Unix socket's peer has no address: "" or the path that it bound.
+        cdef object peer = None if self.transport is None else self.transport.get_extra_info("peername")
+        return peer if isinstance(peer, tuple) else None
+
     cdef int disconnect_c(self) except -1:
         self.transport = None
         self.fd = -1
@@ -184,7 +189,7 @@ cdef class Outgoing(Stream):
             return 0
         taken = self.taken_c()
         if taken <= self.taken:
-            self.worker.warn_c("%s took nothing of its answer in time", (self.client_c(),))
+            self.worker.warn_c("%s took nothing of its answer in time", (self.peer_c(),))
             return self.close_c()
         self.taken = taken
         return self.worker.arm_c(self.worker.writes, &self.write_timer)

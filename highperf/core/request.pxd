@@ -21,6 +21,7 @@ cdef class Request:
     cdef object query_
     cdef object state_
     cdef object client_
+    cdef object scheme_
     cdef str path_
     cdef str id_
     cdef public str cancel_reason

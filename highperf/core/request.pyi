@@ -68,7 +68,16 @@ class Request:
 
     @property
     def client(self) -> tuple[str, int] | None:
-        """Address and port of the peer; None when it is gone or has none."""
+        """Address and port of who sent it: the peer, or whom a trusted proxy (``forwarded_allow_ips``) had it from.
+
+        The port is 0 where a proxy does not tell it. None when the peer is gone or has no address, and where
+        ``Forwarded`` and ``X-Forwarded-For`` contradict each other, for one of them is forged.
+        """
+
+    @property
+    def scheme(self) -> str | None:
+        """``"http"`` or ``"https"``, as its sender has it: by a trusted proxy's ``X-Forwarded-Proto`` or
+        ``Forwarded``, or else by the connection. None when the peer is gone."""
 
     @property
     def app(self) -> Any:

@@ -119,8 +119,14 @@ cdef class Request:
     @property
     def client(self):
         if self.client_ is None and self.stream_ is not None:
-            self.client_ = self.stream_.client_c()
+            self.client_ = self.stream_.client_c(self.head)
         return self.client_
+
+    @property
+    def scheme(self):
+        if self.scheme_ is None and self.stream_ is not None:
+            self.scheme_ = self.stream_.scheme_c(self.head)
+        return self.scheme_
 
     @property
     def app(self):

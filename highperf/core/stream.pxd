@@ -4,6 +4,7 @@
 
 from libc.stdint cimport int64_t
 from highperf.guards.deadlines cimport TimerOwner
+from highperf.wire.parser cimport Head
 from highperf.wire.response cimport ResponseHeaders
 
 cdef enum:
@@ -25,10 +26,12 @@ cdef class Stream(TimerOwner):
     # The handler wants octets of the body (again) / has enough for now.
     cdef int pull_c(self) except -1
     cdef int hold_c(self) except -1
-    # (host, port) of the peer, or None.
-    cdef object client_c(self)
-    # Octets by which the peer is told from others, at most CLIENT_KEY_SIZE; 0: it has no address.
-    cdef Py_ssize_t client_key_c(self, char* key) except -1
+    # Of the request with this head: (host, port) of who sent it, or None; "http" or "https" as he had it,
+    # or None when the peer is gone.
+    cdef object client_c(self, Head head)
+    cdef object scheme_c(self, Head head)
+    # Octets by which he is told from others, at most CLIENT_KEY_SIZE; 0: he has no address.
+    cdef Py_ssize_t client_key_c(self, Head head, char* key) except -1
 
     # The server is stopping: no next request; and the end of all patience.
     cdef int drain_c(self) except -1

@@ -23,10 +23,13 @@ cdef class Stream(TimerOwner):
     cdef int hold_c(self) except -1:
         raise NotImplementedError("hold_c")
 
-    cdef object client_c(self):
+    cdef object client_c(self, Head head):
         raise NotImplementedError("client_c")
 
-    cdef Py_ssize_t client_key_c(self, char* key) except -1:
+    cdef object scheme_c(self, Head head):
+        raise NotImplementedError("scheme_c")
+
+    cdef Py_ssize_t client_key_c(self, Head head, char* key) except -1:
         raise NotImplementedError("client_key_c")
 
     cdef int drain_c(self) except -1:

@@ -1,6 +1,7 @@
 # Worker: one process's share of the server. All state that requests have in common hangs here
 # and is passed down; no compiled module keeps any of its own.
 
+from highperf.core.proxies cimport TrustedProxies
 from highperf.guards.deadlines cimport TimeoutList, Timer, TimerWheel
 from highperf.guards.shedder cimport Shedder
 from highperf.segment cimport Segment
@@ -39,6 +40,7 @@ cdef class Worker:
     cdef object protocol_class
     cdef Limits limits
     cdef long long limit_body
+    cdef readonly TrustedProxies proxies    # whose word on a request's client is believed
     cdef StandingFields standing
     cdef readonly dict decoders         # type -> msgspec decoder
     cdef readonly Segment segment       # shared with the other workers

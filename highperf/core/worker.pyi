@@ -4,6 +4,7 @@ from contextvars import Context
 from logging import Logger
 from typing import Any, final
 
+from highperf.core.proxies import TrustedProxies
 from highperf.guards.shedder import Shedder
 from highperf.segment import Segment
 from highperf.wire.buffers import BufferPool
@@ -19,7 +20,8 @@ class Worker:
             ``limit_request_line`` (below 64 KiB), ``limit_request_field_size``,
             ``limit_request_fields``, ``limit_request_head``, ``limit_request_body`` (octets, number),
             ``server_header`` (bool), ``rate_limit_rps`` and ``rate_limit_burst`` (requests; 0: off),
-            ``limit_concurrency`` (0: off) and ``request_timeout_header`` (its name or the empty text).
+            ``limit_concurrency`` (0: off), ``request_timeout_header`` (its name or the empty text) and
+            ``forwarded_allow_ips`` (networks of the standard library's ipaddress).
         loop: the event loop that will run the connections.
         app: what handlers see as ``request.app``.
         fallback: the Route of requests that no route takes; None: they are answered 404, 405 or 204.
@@ -76,6 +78,10 @@ class Worker:
     @property
     def segment(self) -> Segment:
         """What it shares with the other workers."""
+
+    @property
+    def proxies(self) -> TrustedProxies:
+        """Whose word on a request's client is believed."""
 
     @property
     def shedder(self) -> Shedder:

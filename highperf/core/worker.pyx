@@ -14,6 +14,7 @@ from cpython.memoryview cimport PyMemoryView_FromMemory
 from cpython.ref cimport Py_REFCNT
 from libc.stdlib cimport free, malloc
 from highperf.clock cimport monotonic_ns, unix_s
+from highperf.core.proxies cimport TrustedProxies
 from highperf.core.stream cimport Stream
 from highperf.guards.deadlines cimport NEVER, TimeoutList, Timer, TimerOwner, TimerWheel, armed_c
 from highperf.segment cimport Segment
@@ -73,6 +74,7 @@ cdef class Worker:
         self.limits.fields = settings.limit_request_fields
         self.limits.head_bytes = settings.limit_request_head
         self.limit_body = settings.limit_request_body
+        self.proxies = TrustedProxies(settings.forwarded_allow_ips)
         self.standing = StandingFields(settings.server_header)
         if self.limits.line_bytes >= PATH_SIZE:
             raise ValueError(f"limit_request_line must be below {PATH_SIZE}")

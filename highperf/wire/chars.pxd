@@ -57,14 +57,14 @@ cdef extern from *:
 
     static inline int hp_first(hp_stops stops) { return __builtin_ctz(stops); }
 
-    static inline __m128i hp_load(const char *p) { return _mm_loadu_si128((const __m128i *)p); }
+    static inline __m128i hp_read(const char *p) { return _mm_loadu_si128((const __m128i *)p); }
 
     static inline __m128i hp_is(__m128i block, char c) { return _mm_cmpeq_epi8(block, _mm_set1_epi8(c)); }
 
     static inline hp_stops hp_mask(__m128i block) { return (hp_stops)_mm_movemask_epi8(block); }
 
     static inline hp_stops hp_stops_in_name(const char *p) {
-        __m128i block = hp_load(p);
+        __m128i block = hp_read(p);
         __m128i lower = _mm_or_si128(block, _mm_set1_epi8(0x20));
         __m128i letter = _mm_and_si128(_mm_cmpgt_epi8(lower, _mm_set1_epi8('a' - 1)),
                                        _mm_cmpgt_epi8(_mm_set1_epi8('z' + 1), lower));
@@ -72,7 +72,7 @@ cdef extern from *:
     }
 
     static inline hp_stops hp_stops_in_value(const char *p) {
-        __m128i block = hp_load(p);
+        __m128i block = hp_read(p);
         __m128i control = _mm_cmpeq_epi8(_mm_min_epu8(block, _mm_set1_epi8(0x1F)), block);
         return hp_mask(_mm_or_si128(_mm_andnot_si128(hp_is(block, 0x09), control), hp_is(block, 0x7F)));
     }
@@ -82,12 +82,12 @@ cdef extern from *:
     }
 
     static inline hp_stops hp_stops_in_query(const char *p) {
-        __m128i block = hp_load(p);
+        __m128i block = hp_read(p);
         return hp_mask(_mm_or_si128(hp_invisible(block), hp_is(block, '#')));
     }
 
     static inline hp_stops hp_stops_in_path(const char *p) {
-        __m128i block = hp_load(p);
+        __m128i block = hp_read(p);
         __m128i mark = _mm_or_si128(_mm_or_si128(hp_is(block, '#'), hp_is(block, '%')), hp_is(block, '?'));
         return hp_mask(_mm_or_si128(hp_invisible(block), mark));
     }
@@ -103,7 +103,7 @@ cdef extern from *:
 
     static inline int hp_first(hp_stops stops) { return __builtin_ctzll(stops) >> 3; }
 
-    static inline uint64_t hp_load(const char *p) {
+    static inline uint64_t hp_read(const char *p) {
         uint64_t word;
         memcpy(&word, p, 8);
     #if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
@@ -126,24 +126,24 @@ cdef extern from *:
     }
 
     static inline hp_stops hp_stops_in_name(const char *p) {
-        uint64_t word = hp_load(p), seven = (word | HP_EACH(0x20)) & HP_EACH(0x7F);
+        uint64_t word = hp_read(p), seven = (word | HP_EACH(0x20)) & HP_EACH(0x7F);
         uint64_t letter = (seven + HP_EACH(0x80 - 'a')) & ~(seven + HP_EACH(0x7F - 'z')) & ~word;
         return ~(letter | hp_exactly(word, '-')) & HP_EACH(0x80);
     }
 
     static inline hp_stops hp_stops_in_value(const char *p) {
-        uint64_t word = hp_load(p), tab = hp_exactly(word, 0x09);
+        uint64_t word = hp_read(p), tab = hp_exactly(word, 0x09);
         uint64_t control = ~(((word & HP_EACH(0x7F)) + HP_EACH(0x60)) | word) & HP_EACH(0x80);
         return (control & ~tab) | hp_is(word, 0x7F);
     }
 
     static inline hp_stops hp_stops_in_query(const char *p) {
-        uint64_t word = hp_load(p);
+        uint64_t word = hp_read(p);
         return hp_below(word, 0x21) | hp_is(word, 0x7F) | hp_is(word, '#') | (word & HP_EACH(0x80));
     }
 
     static inline hp_stops hp_stops_in_path(const char *p) {
-        uint64_t word = hp_load(p);
+        uint64_t word = hp_read(p);
         return hp_stops_in_query(p) | hp_is(word, '%') | hp_is(word, '?');
     }
 

@@ -1,6 +1,7 @@
 """Where settings come from, which one wins, and what is said about one that cannot be used."""
 
 import dataclasses
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,7 @@ CONTRACT = [
     ("reload_dir", "HIGHPERF_RELOAD_DIR", ()),
     ("reload_include", "HIGHPERF_RELOAD_INCLUDE", ()),
     ("reload_exclude", "HIGHPERF_RELOAD_EXCLUDE", ()),
+    ("forwarded_allow_ips", "FORWARDED_ALLOW_IPS", (ip_network("127.0.0.1"), ip_network("::1"))),
     ("server_header", "HIGHPERF_SERVER_HEADER", True),
     ("log_level", "HIGHPERF_LOG_LEVEL", "info"),
 ]
