@@ -266,8 +266,10 @@ cdef bint read_port(const char* p, const char* end, Hop* hop) noexcept nogil:
             return False
         port = port * 10 + (p[0] - c'0')
         p += 1
+    if port > PORT_MOST:
+        return False
     hop.port = port
-    return port <= PORT_MOST
+    return True
 
 
 cdef int read_scheme(const char* p, const char* end) noexcept nogil:

@@ -25,7 +25,7 @@ def protect(address: int, size: int, protection: int) -> None:
 
 
 def load(path: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location("parser_probe", path)
+    spec = importlib.util.spec_from_file_location(Path(path).name.partition(".")[0], path)
     assert spec is not None
     assert spec.loader is not None
     probe = importlib.util.module_from_spec(spec)
@@ -36,10 +36,10 @@ def load(path: str) -> ModuleType:
 class Fenced:
     """Memory between two pages that must not be touched."""
 
-    def __init__(self) -> None:
-        self.map = mmap.mmap(-1, SPACE + 2 * PAGE)
+    def __init__(self, space: int = SPACE) -> None:
+        self.map = mmap.mmap(-1, space + 2 * PAGE)
         self.start = ctypes.addressof(ctypes.c_char.from_buffer(self.map)) + PAGE
-        self.end = self.start + SPACE
+        self.end = self.start + space
         protect(self.start - PAGE, PAGE, PROT_NONE)
         protect(self.end, PAGE, PROT_NONE)
 
@@ -101,4 +101,5 @@ def main() -> None:
     print("untouched")
 
 
-main()
+if __name__ == "__main__":
+    main()

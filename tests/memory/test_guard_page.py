@@ -27,6 +27,34 @@ STREAMS = [
     b"/%41%2f%e2%82%ac/%zz/%",
 ]
 
+# Of Forwarded, X-Forwarded-For and X-Forwarded-Proto.
+VALUES = [
+    b'for="[2001:db8::17]:4711";proto=https;by=_proxy, for=192.0.2.1:80 ; host="a\\"b, c"',
+    b'for="\\\\\\"", for="[::ffff:192.0.2.1]:_x",,for=',
+    b'"[2001:db8::17]:65535", 192.0.2.1:1, ::, 1:2:3:4:5:6:192.0.2.1, 1::2',
+    b" https , wss,\thttp",
+    b'"' * 3 + b"\\" * 3,
+]
+FIELD_SIZE = 64 * 1024
+LONG_VALUES = [
+    (part * FIELD_SIZE)[-FIELD_SIZE:]
+    for part in (
+        b"10.0.0.1,",
+        b"for=10.0.0.1,",
+        b"for=10.0.0.1;",
+        b"https,",
+        b",",
+        b" ",
+        b"a",
+        b'"',
+        b"\\",
+        b'\\"',
+        b'",',
+        b'for=10.0.0.1;x="' + b'\\"' * 240 + b'",',
+        b'for=10.0.0.1;x="' + b"," * 480 + b'",',
+    )
+]
+
 
 def streams() -> list[bytes]:
     lines = [line for name in ("gunicorn", "llhttp") for line in (CASES / f"{name}.jsonl").read_text().splitlines()]
@@ -34,11 +62,18 @@ def streams() -> list[bytes]:
     return STREAMS + sorted(vector for vector in vectors if len(vector) <= LONGEST)
 
 
-def run_guarded(config: pytest.Config, folder: Path, octets: list[bytes], *flags: str) -> subprocess.CompletedProcess:
-    probe = compiled.load(config, "tests/unit/parser_probe.pyx")
+def run_guarded(
+    config: pytest.Config,
+    folder: Path,
+    octets: list[bytes],
+    *flags: str,
+    script: str = "guarded",
+    probe: str = "parser",
+) -> subprocess.CompletedProcess:
+    module = compiled.load(config, f"tests/unit/{probe}_probe.pyx")
     listing = folder / "streams"
     listing.write_text("\n".join(base64.b64encode(stream).decode() for stream in octets))
-    command = [sys.executable, str(HERE / "guarded.py"), probe.__file__, str(listing), *flags]
+    command = [sys.executable, str(HERE / f"{script}.py"), module.__file__, str(listing), *flags]
     env = os.environ | {
         "PYTHONPATH": str(compiled.ROOT),
         # The signal itself is what is looked for, not a sanitizer's account of it.
@@ -49,6 +84,16 @@ def run_guarded(config: pytest.Config, folder: Path, octets: list[bytes], *flags
 
 def test_nothing_beside_the_input_is_touched(pytestconfig: pytest.Config, tmp_path: Path) -> None:
     child = run_guarded(pytestconfig, tmp_path, streams())
+    assert (child.returncode, child.stdout) == (0, "untouched\n"), child.stderr[-2000:]
+
+
+def test_nothing_beside_what_proxies_wrote_is_touched(pytestconfig: pytest.Config, tmp_path: Path) -> None:
+    child = run_guarded(pytestconfig, tmp_path, VALUES, script="guarded_fields", probe="forwarded")
+    assert (child.returncode, child.stdout) == (0, "untouched\n"), child.stderr[-2000:]
+
+
+def test_of_what_proxies_wrote_only_the_end_is_read(pytestconfig: pytest.Config, tmp_path: Path) -> None:
+    child = run_guarded(pytestconfig, tmp_path, LONG_VALUES, "--end", script="guarded_fields", probe="forwarded")
     assert (child.returncode, child.stdout) == (0, "untouched\n"), child.stderr[-2000:]
 
 

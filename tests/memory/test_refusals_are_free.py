@@ -42,6 +42,21 @@ KINDS = {
     "rate limit with a long wait": (get(b"/hour"), 429, "rate_limit"),
     "rate limit with a wait of weeks": (get(b"/month"), 429, "rate_limit"),
     "rate limit by client": (get(b"/client"), 429, "rate_limit"),
+    "rate limit by forwarded client": (
+        get(b"/client", b"X-Forwarded-For: 2001:db8::7, 203.0.113.7:80, ::1", b"X-Forwarded-Proto: https"),
+        429,
+        "rate_limit",
+    ),
+    "rate limit by forwarded client in the standard's field": (
+        get(b"/client", b'Forwarded: for="[2001:db8::7]:80";proto=https, for=127.0.0.1'),
+        429,
+        "rate_limit",
+    ),
+    "rate limit by contradictory clients": (
+        get(b"/client", b"X-Forwarded-For: 203.0.113.7", b"Forwarded: for=203.0.113.8"),
+        429,
+        "rate_limit",
+    ),
     "rate limit by header": (get(b"/header", b"X-Key: somebody"), 429, "rate_limit"),
     "two rate limits": (get(b"/two", b"X-Key: somebody"), 429, "rate_limit"),
     "rate limit and content": (CONTENT, 429, "rate_limit"),
