@@ -23,6 +23,7 @@ from highperf.server import systemd
 from highperf.server.holders import port_holder
 from highperf.server.inherited import from_fd
 from highperf.server.logs import logger
+from highperf.server.trust import open_trust
 from highperf.server.unix import SocketFile, bind_path
 from highperf.values import quote
 
@@ -53,6 +54,13 @@ class Listeners:
 def open_listeners(settings: Settings, slots: int = 1, *, may_grow: bool = False) -> Listeners:
     """What these settings, or systemd, say to listen on, for this number of slots; a single slot too shares a
     TCP port out if there may be more. StartupError says why it cannot be had, and the way out."""
+    listeners = _open(settings, slots, may_grow)
+    if warning := open_trust(settings.forwarded_allow_ips, listeners.slots[0]):
+        logger.warning("%s", warning)
+    return listeners
+
+
+def _open(settings: Settings, slots: int, may_grow: bool) -> Listeners:
     from_systemd = _from_systemd(settings)
     if from_systemd:
         return _shared(from_systemd, slots)

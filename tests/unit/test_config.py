@@ -139,6 +139,9 @@ def test_a_port_in_the_environment_leaves_the_host_alone() -> None:
         ({"request_timeout_header": "off"}, "request_timeout_header", ""),
         ({"request_timeout_header": ""}, "request_timeout_header", ""),
         ({"limit_concurrency": 0}, "limit_concurrency", 0),
+        ({"forwarded_allow_ips": "off"}, "forwarded_allow_ips", ()),
+        ({"forwarded_allow_ips": "10.0.0.0/8"}, "forwarded_allow_ips", (ip_network("10.0.0.0/8"),)),
+        ({"forwarded_allow_ips": "*"}, "forwarded_allow_ips", (ip_network("0.0.0.0/0"), ip_network("::/0"))),
         ({"uds": "/run/shop.sock"}, "uds", "/run/shop.sock"),
         ({"uds_permissions": "0666"}, "uds_permissions", 0o666),
         ({"fd": 0}, "fd", 0),
@@ -191,6 +194,16 @@ def test_app_takes_text_and_plain_values(given: dict[str, object], attribute: st
             Layers(environ={"DATABASE_URL": "postgresql://h/d"}),
             'Invalid value "postgresql://h/d" for environment variable DATABASE_URL: expected a URL such as '
             "sqlite:///./highperf.db.",
+        ),
+        (
+            Layers(flags={"forwarded_allow_ips": "127.0.0.1,10.0.0.1/8"}),
+            'Invalid element "10.0.0.1/8" of flag --forwarded-allow-ips: expected 10.0.0.0/8 for the whole network, '
+            "or 10.0.0.1 for one address.",
+        ),
+        (
+            Layers(environ={"FORWARDED_ALLOW_IPS": "10.0.0.0/8, proxy.local"}),
+            'Invalid element "proxy.local" of environment variable FORWARDED_ALLOW_IPS: expected an address or '
+            "network such as 127.0.0.1, 10.0.0.0/8 or 2001:db8::/32, or * for everyone.",
         ),
         (
             Layers(flags={"host": "http://a"}),
@@ -382,6 +395,7 @@ def test_every_setting_in_force_is_described_with_its_source() -> None:
     assert ("server_header", "false", "flag --no-server-header") in rows
     assert ("limit_request_body", "16m", "default") in rows
     assert ("limit_request_head", "64k", "derived") in rows
+    assert ("forwarded_allow_ips", "127.0.0.1,::1", "default") in rows
 
 
 def test_variables_that_are_no_settings_are_pointed_out() -> None:

@@ -5,6 +5,7 @@ import os
 import socket
 import sys
 from contextlib import ExitStack, closing
+from pathlib import Path
 
 import pytest
 
@@ -271,3 +272,29 @@ def test_what_is_closed_is_closed_for_all_slots_and_may_be_closed_again() -> Non
     listeners.close()
     listeners.close()
     assert all(listener.fileno() == -1 for slot in listeners.slots for listener in slot)
+
+
+@pytest.mark.parametrize(
+    ("host", "networks", "warned"),
+    [
+        ("0.0.0.0", "*", True),
+        ("0.0.0.0", "10.0.0.0/8,0.0.0.0/0", True),
+        ("0.0.0.0", "10.0.0.0/8", False),
+        ("0.0.0.0", "off", False),
+        ("127.0.0.1", "*", False),
+        ("localhost", "*", False),
+    ],
+)
+def test_whoever_trusts_everyone_where_everyone_can_come_is_warned(
+    host: str, networks: str, warned: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    with ExitStack() as stack, caplog.at_level("WARNING"):
+        opened(stack, host=host, port=0, forwarded_allow_ips=networks)
+    assert ("trusts everyone" in caplog.text) is warned
+    assert not warned or "0.0.0.0 can be reached from outside" in caplog.text
+
+
+def test_a_unix_socket_is_not_public(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with ExitStack() as stack, caplog.at_level("WARNING"):
+        opened(stack, uds=str(tmp_path / "s"), forwarded_allow_ips="*")
+    assert not caplog.text

@@ -1,5 +1,7 @@
 """Text into values and back: what is read, what is refused, and what is said about it."""
 
+from ipaddress import ip_network
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,6 +21,7 @@ from highperf.values import (
 )
 
 MS = 1_000_000
+NETWORKS = values.networks()
 
 
 @pytest.mark.parametrize(
@@ -188,3 +191,62 @@ def test_a_near_word_is_suggested_and_a_far_one_is_not() -> None:
 
 def test_nouns_follow_their_count() -> None:
     assert [counted(n, "request") for n in (0, 1, 2)] == ["0 requests", "1 request", "2 requests"]
+
+
+@pytest.mark.parametrize(
+    ("text", "networks", "shown"),
+    [
+        ("127.0.0.1", ["127.0.0.1/32"], "127.0.0.1"),
+        ("127.0.0.1,::1", ["127.0.0.1/32", "::1/128"], "127.0.0.1,::1"),
+        (" 10.0.0.0/8 ,\t2001:DB8::/32", ["10.0.0.0/8", "2001:db8::/32"], "10.0.0.0/8,2001:db8::/32"),
+        ("10.0.0.1/32,10.0.0.1", ["10.0.0.1/32"], "10.0.0.1"),
+        ("*", ["0.0.0.0/0", "::/0"], "*"),
+        ("0.0.0.0/0,::/0", ["0.0.0.0/0", "::/0"], "*"),
+        ("::/0", ["::/0"], "::/0"),
+        ("*,10.0.0.0/8", ["0.0.0.0/0", "::/0", "10.0.0.0/8"], "0.0.0.0/0,::/0,10.0.0.0/8"),
+        ("off", [], "off"),
+        ("OFF", [], "off"),
+        ("::ffff:10.0.0.1", ["10.0.0.1/32"], "10.0.0.1"),
+        ("::ffff:10.0.0.0/104", ["10.0.0.0/8"], "10.0.0.0/8"),
+        ("::ffff:0:0/96", ["0.0.0.0/0"], "0.0.0.0/0"),
+    ],
+)
+def test_networks_are_read_and_shown(text: str, networks: list[str], shown: str) -> None:
+    read = NETWORKS.parse(text)
+    assert read == tuple(map(ip_network, networks))
+    assert NETWORKS.show(read) == shown
+    assert NETWORKS.parse(shown) == read
+
+
+@pytest.mark.parametrize(
+    "element",
+    [
+        "",
+        "localhost",
+        "10.0.0.1/8",
+        "10.0.0.1/",
+        "10.0.0.0/33",
+        "10.0.0.0/255.0.0.0",
+        "10.0.0.0/-1",
+        "10.0.0.0/+8",
+        "10.0.0.0/8/8",
+        "10.0.0",
+        "10.0.0.01",
+        "167772160",
+        "2001:db8::1/32",
+        "2001:db8::/129",
+        "[::1]",
+        "fe80::1%eth0",
+        "fe80::%eth0/10",
+        "10.0.0.1:80",
+        "**",
+        "off",
+        "\u0661.0.0.1",
+        "::ffff:10.0.0.1/104",
+        "::ffff:10.0.0.1/0",
+    ],
+)
+def test_what_is_no_network_is_named(element: str) -> None:
+    with pytest.raises(values.WrongElement) as caught:
+        NETWORKS.parse(f"127.0.0.1,{element}")
+    assert caught.value.element == element
