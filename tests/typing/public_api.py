@@ -132,6 +132,7 @@ async def reads(request: Request) -> None:
     assert_type(request.params, dict[str, str])
     assert_type(request.route, str | None)
     assert_type(request.client, tuple[str, int] | None)
+    assert_type(request.scheme, str | None)
     assert_type(request.state, SimpleNamespace)
     assert_type(request.cancel_reason, str | None)
     assert_type(await request.body(), bytes)
