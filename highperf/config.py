@@ -431,6 +431,17 @@ def resolve(layers: Layers) -> Settings:
     return settings
 
 
+def as_texts(settings: Settings) -> dict[str, str]:
+    """What another process needs to have the same settings, without their sources: see from_texts."""
+    return {option.name: option.kind.show(getattr(settings, option.attribute)) for option in OPTIONS}
+
+
+def from_texts(texts: Mapping[str, str]) -> Settings:
+    """The settings of another process, of another version perhaps, which knows others: those have their default."""
+    given = {option.attribute: option.kind.parse(text) for option in OPTIONS if (text := texts.get(option.name))}
+    return Settings(**given)
+
+
 def describe(settings: Settings) -> list[tuple[str, str, str]]:
     """Name, value and source of every setting in force."""
     rows = []

@@ -16,10 +16,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any, Final
 
-from highperf.config import Settings
+from highperf.config import Settings, from_texts
 from highperf.errors import HighperfError, StartupError
 from highperf.server import systemd
 from highperf.server.board import Board, Tally
@@ -247,7 +247,7 @@ class WorkerProcess:
     def _hear(self, message: Message) -> None:
         match message.word:
             case "settings":
-                self.settings.set_result(_settings_of(message.values["settings"]))
+                self.settings.set_result(from_texts(message.values["settings"]))
             case "ready":
                 self._ready_ns = time.monotonic_ns()
                 self.ready.set_result(None)
@@ -255,11 +255,6 @@ class WorkerProcess:
                 self._on_leaving(self, message.values["why"])
             case "failed":
                 self._failed = BootFailure(**message.values)
-
-
-def _settings_of(values: Mapping[str, Any]) -> Settings:
-    """A worker may be of a newer version than its supervisor, and know other settings."""
-    return Settings(**{item.name: values[item.name] for item in fields(Settings) if item.name in values})
 
 
 def _start(command: Command) -> tuple[subprocess.Popen[bytes], Channel]:

@@ -7,14 +7,13 @@ ends as well.
 """
 
 import asyncio
-import dataclasses
 import signal
 import socket
 import time
 from collections.abc import Callable
 from typing import Final
 
-from highperf.config import Settings
+from highperf.config import Settings, as_texts
 from highperf.segment import Segment
 from highperf.server.board import Line, beat_period_s
 from highperf.server.channel import Channel, Message
@@ -31,7 +30,7 @@ IGNORED: Final = (signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGTTIN, 
 def run(app: Application, settings: Settings, channel: Channel) -> int:
     """Serve until the supervisor ends it, and return the exit code."""
     router = app.build(settings)
-    channel.send("settings", settings=dataclasses.asdict(settings))
+    channel.send("settings", settings=as_texts(settings))
     messages = channel.wait()
     if not messages:
         return EXIT_CLEAN  # there is no supervisor any more

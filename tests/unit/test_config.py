@@ -12,7 +12,9 @@ from highperf.config import (
     EnvFile,
     Layers,
     Settings,
+    as_texts,
     describe,
+    from_texts,
     read_env_file,
     resolve,
     unknown_variables,
@@ -455,3 +457,11 @@ def test_an_env_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     (tmp_path / "latin").write_bytes(b"A=\xff\n")
     with pytest.raises(ConfigError, match=r"it is not UTF-8 text\.$"):
         read_env_file(str(tmp_path / "latin"))
+
+
+def test_settings_reach_another_process_as_texts() -> None:
+    given = {"workers": "auto", "uds": "a.sock", "forwarded_allow_ips": "10.0.0.0/8,::1", "rate_limit_rps": "0.5"}
+    given |= {"reload_dir": ".,..", "request_timeout_header": "off", "write_timeout": "0", "server_header": "false"}
+    for flags in ({}, {"fd": "3"}, given):
+        settings = resolve(Layers(flags=flags))
+        assert from_texts({**as_texts(settings), "of_a_newer_version": "1"}) == settings
