@@ -82,6 +82,11 @@ class Option:
         return self.kind.metavar == "BOOLEAN"
 
     @property
+    def is_file(self) -> bool:
+        """Whether it names a file to read, at the start and again at a reload."""
+        return self.kind.metavar == "FILE"
+
+    @property
     def is_list(self) -> bool:
         return self.kind.metavar.endswith(",...")
 
@@ -124,6 +129,7 @@ _REFERENCE: Final = "Reference API (served when no APP is given)"
 
 _SWITCH: Final = boolean()
 _TEXT: Final = matching(r"[^\0]+", "some text", "TEXT")
+_FILE: Final = matching(r"[^\0]+", "the name of a file", "FILE")
 _HOST: Final = matching(r"[^\s\0/]+", "a host name or an IP address such as 127.0.0.1, 0.0.0.0 or ::", "HOST")
 _PORT: Final = number("a port number", least=0, most=65535)
 _DESCRIPTOR: Final = optional(number("the number of an open file", least=0, most=FD_MOST))
@@ -144,7 +150,7 @@ class Settings:
     )
     app_dir: str = _setting(".", directory(), _APPLICATION, "Directory to import APP from.", for_app=False)
     env_file: str = _setting(
-        "", _TEXT, _APPLICATION, "File of NAME=VALUE lines, weaker than the environment.", for_app=False
+        "", _FILE, _APPLICATION, "File of NAME=VALUE lines, weaker than the environment.", for_app=False
     )
 
     reload: bool = _setting(

@@ -34,14 +34,16 @@ def path_is_held(path: str) -> bool:
 
 
 def _pid_at(path: str) -> int | None:
-    # The path may mean another file there: in a container, or where each service has a /tmp of its own.
+    # The path may mean another file there: in a container, where each service has a /tmp of its own, or
+    # where it is relative to another directory.
     pids = _holders(_path_inodes(path))
     return next((pid for pid in pids if path.startswith("@") or _has_same_file(pid, path)), None)
 
 
 def _has_same_file(pid: int, path: str) -> bool:
     try:
-        return os.path.samefile(f"/proc/{pid}/root{os.path.abspath(path)}", path)
+        there = f"root{path}" if os.path.isabs(path) else f"cwd/{path}"
+        return os.path.samefile(f"/proc/{pid}/{there}", path)
     except OSError:
         return False
 

@@ -1,9 +1,9 @@
 """--reload: which files are watched, and word of those that changed.
 
 Owns the choice of files. Must not know what a change leads to. watchfiles, which is an extra, is
-imported when a watch is made. The directories are watched with all that lies below them; the env
-file and the certificates by their directories alone, because most tools that write a file put a new
-one in its place.
+imported when a watch is made. The directories are watched with all that lies below them; the files
+that settings name, such as the env file, by their directories alone, because most tools that write
+a file put a new one in its place.
 """
 
 import asyncio
@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from highperf.config import Settings
+from highperf.config import OPTIONS, Settings
 from highperf.errors import StartupError
 from highperf.server.logs import logger
 
@@ -33,7 +33,7 @@ class Watch:
             [DEFAULT_INCLUDE, *(pattern for pattern in includes if not os.path.isdir(pattern))],
             settings.reload_exclude,
         )
-        self._files = {os.path.abspath(path) for path in _files_of(settings) if path}
+        self._files = set(map(os.path.abspath, _files_of(settings)))
 
     async def run(self, on_change: Callable[[Sequence[str]], object]) -> None:
         """Call on_change with the paths that changed, sorted, each time some did; until cancelled."""
@@ -113,8 +113,8 @@ def _may_match(pattern: str, name: str) -> bool:
     return not name.startswith(".") or os.path.basename(pattern).startswith(".")
 
 
-def _files_of(settings: Settings) -> Iterable[str]:
-    return (settings.env_file,)
+def _files_of(settings: Settings) -> list[str]:
+    return [path for option in OPTIONS if option.is_file and (path := getattr(settings, option.attribute))]
 
 
 def _import_awatch() -> Any:

@@ -157,6 +157,29 @@ def test_a_server_with_the_same_path_in_another_tree_of_files_is_no_holder(tmp_p
 
 
 @LINUX_ONLY
+def test_a_server_with_the_same_relative_path_in_another_directory_is_no_holder(dead: str, tmp_path: Path) -> None:
+    children: list[int] = []
+    told, tell = os.pipe()
+
+    def serve_elsewhere() -> None:
+        (tmp_path / "elsewhere").mkdir()
+        os.chdir(tmp_path / "elsewhere")
+        server = socket.socket(socket.AF_UNIX)
+        server.bind(dead)
+        os.write(tell, b"!")
+        signal.pause()
+
+    try:
+        fork(children, serve_elsewhere)
+        assert os.read(told, 1) == b"!"
+        open_listeners(settings(dead)).close()
+    finally:
+        kill(children)
+        os.close(told)
+        os.close(tell)
+
+
+@LINUX_ONLY
 def test_connections_that_a_dead_server_left_open_do_not_keep_its_file(path: str) -> None:
     with socket.socket(socket.AF_UNIX) as client, socket.socket(socket.AF_UNIX) as server:
         server.bind(path)
