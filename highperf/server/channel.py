@@ -25,7 +25,6 @@ from typing import Any, Final
 
 _CHUNK: Final = 65536
 _DESCRIPTORS_MOST: Final = 64  # beside one message
-_CLOEXEC: Final = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +43,8 @@ class Channel:
         connection.setblocking(False)
         self._socket = connection
         self._octets = b""
-        self._fds: list[int] = []
+        self._fds: list[int] = []  # that have come, of messages that have not
+        self._inbox: list[Message] = []
 
     def fileno(self) -> int:
         return self._socket.fileno()
@@ -62,26 +62,21 @@ class Channel:
     def receive(self) -> list[Message] | None:
         """What has come; None at the end of the channel."""
         try:
-            octets, fds, _, _ = socket.recv_fds(self._socket, _CHUNK, _DESCRIPTORS_MOST, _CLOEXEC)
+            if not self._read():
+                return self._taken() or None
         except BlockingIOError:
-            return []
-        except OSError:
-            return None
-        self._fds += fds
-        if not octets:
-            return None
-        *lines, self._octets = (self._octets + octets).split(b"\n")
-        return [self._message(json.loads(line)) for line in lines]
+            pass
+        return self._taken()
 
-    def wait(self) -> list[Message] | None:
-        """What comes next, however long that takes; None at the end of the channel."""
+    def wait(self) -> Message | None:
+        """The next message, however long it takes to come; None at the end of the channel."""
         self._socket.setblocking(True)
         try:
-            while (messages := self.receive()) == []:
+            while not self._inbox and self._read():
                 pass
         finally:
             self._socket.setblocking(False)
-        return messages
+        return self._inbox.pop(0) if self._inbox else None
 
     def close(self) -> None:
         for fd in self._fds:
@@ -89,10 +84,26 @@ class Channel:
         self._fds.clear()
         self._socket.close()
 
-    def _message(self, values: dict[str, Any]) -> Message:
-        count = values.pop("fds")
-        fds, self._fds = self._fds[:count], self._fds[count:]
-        return Message(values.pop("word"), values, fds)
+    def _read(self) -> bool:
+        """Take in what has come; False at the end of the channel."""
+        try:
+            octets, fds, _, _ = socket.recv_fds(self._socket, _CHUNK, _DESCRIPTORS_MOST)
+        except ConnectionError:
+            return False
+        for fd in fds:
+            os.set_inheritable(fd, False)
+        self._fds += fds
+        *lines, self._octets = (self._octets + octets).split(b"\n")
+        for line in lines:
+            values = json.loads(line)
+            count = values.pop("fds")
+            self._inbox.append(Message(values.pop("word"), values, self._fds[:count]))
+            del self._fds[:count]
+        return bool(octets)
+
+    def _taken(self) -> list[Message]:
+        messages, self._inbox = self._inbox, []
+        return messages
 
     def _hang_up(self) -> None:
         """The rest of a message that was cut would be taken for the next one."""

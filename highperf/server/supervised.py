@@ -3,12 +3,14 @@
 Owns the worker's side of the control channel. TERM asks the supervisor for a successor, so that no
 request is lost by it; INT and HUP, which an operator's terminal sends to workers too, are the
 supervisor's. The end of the channel is the end of the supervisor, and then the worker drains and
-ends as well.
+ends as well; a thread sees to that, because the loop may be blocked.
 """
 
 import asyncio
+import select
 import signal
 import socket
+import threading
 import time
 from collections.abc import Callable
 from typing import Final
@@ -31,22 +33,21 @@ def run(app: Application, settings: Settings, channel: Channel) -> int:
     """Serve until the supervisor ends it, and return the exit code."""
     router = app.build(settings)
     channel.send("settings", settings=as_texts(settings))
-    messages = channel.wait()
-    if not messages:
-        return EXIT_CLEAN  # there is no supervisor any more
-    if messages[0].word != "place":
-        return EXIT_CLEAN  # stopped at once
-    segment_fd, *fds = messages[0].fds
+    message = channel.wait()
+    if message is None or message.word != "place":
+        return EXIT_CLEAN  # the supervisor is gone, or stops
+    segment_fd, *fds = message.fds
     place = Place([socket.socket(fileno=fd) for fd in fds], Segment(segment_fd))
     server = new_server(app, settings, router, place)
-    line = Line(server.worker.segment, messages[0].values["line"])
-    if messages[0].values["slot"] == 0:  # for all
+    line = Line(server.worker.segment, message.values["line"])
+    if message.values["slot"] == 0:  # for all
         logger.info("Limits: %s", limits_in_force(settings, router))
     worker = Supervised(server, channel, line)
     place.on_ready = worker.begin
     meanings = {signal.SIGTERM: worker.leave, **dict.fromkeys(IGNORED, ignore)}
     with Signals(worker, meanings, server.describe, supervised=True) as signals:
         worker.guard = signals.guard
+        threading.Thread(target=worker.outlive_nobody, daemon=True).start()
         code = server.loop.run_until_complete(worker.serve())
         if asyncio.all_tasks(server.loop):
             signals.leave(code)
@@ -70,6 +71,7 @@ class Supervised:
 
     async def serve(self) -> int:
         self.loop.add_reader(self._channel.fileno(), self._listen)
+        self.loop.call_soon(self._listen)  # to what came with the first message
         try:
             return await self.server.serve()
         finally:
@@ -89,6 +91,13 @@ class Supervised:
         elif not self._leaving:
             self._leaving = True
             self._channel.send("leaving", why=why)
+
+    def outlive_nobody(self) -> None:
+        """Wait for the supervisor's end, and then no longer for this process's than that may take."""
+        hanging_up = select.poll()
+        hanging_up.register(self._channel.fileno(), 0)
+        hanging_up.poll()
+        self.guard(self.bound_s)
 
     # For signals.
 

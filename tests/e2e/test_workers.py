@@ -381,6 +381,13 @@ def test_no_worker_outlives_a_supervisor_that_is_killed() -> None:
         assert server.stderr.count("Shutting down (its supervisor is gone)") == 2
 
 
+def test_not_even_a_worker_whose_loop_stands_outlives_it() -> None:
+    with running("shop:app", *TWO, files=FILES, env=TIMEOUT) as server, begun(server, "/block"):
+        server.signal(signal.SIGKILL)
+        server.wait_for_all()
+        assert re.search(r'What blocks it:\n(.*\n)*.*shop\.py", line \d+ in block', server.stderr)
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_while_the_first_worker_starts_ends_the_server(number: signal.Signals) -> None:
     with running("shop:app", *TWO, files={**FILES, "stuck": ""}, until="stuck\n") as server:
