@@ -50,9 +50,9 @@ class Segment:
         The same name with another size is another area. Raises StartupError when there is no room.
         """
     def read_word(self, offset: int) -> int:
-        """The 64-bit word at this offset, a multiple of 8. For tests and inspection."""
+        """The 64-bit word at this offset, a multiple of 8."""
     def write_word(self, offset: int, value: int) -> None:
-        """Stores a 64-bit word. For tests: guards keep their own."""
+        """Stores a 64-bit word in an area of the caller's own."""
 
 def memory_file(size: int) -> int:
     """Descriptor of a new file in memory of this size, sealed against resizing where the system can."""
