@@ -126,13 +126,18 @@ def _pid_file(name: str) -> Iterator[None]:
         return
     path, content = Path(name).absolute(), f"{os.getpid()}\n"
     try:
+        before = path.read_text() if path.exists() else ""
         path.write_text(content)
-    except OSError as error:
-        raise StartupError(f"Could not write the pid file {quote(name)}: {error.strerror}.") from None
+    except (OSError, UnicodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it holds something else"
+        raise StartupError(f"Could not write the pid file {quote(name)}: {reason}.") from None
     try:
         yield
+    except HighperfError:
+        path.write_text(before)  # of a server that runs already, maybe on the same port
+        raise
     finally:
-        if path.exists() and path.read_text() == content:
+        if path.exists() and path.read_text() in (content, ""):
             path.unlink()
 
 

@@ -258,18 +258,21 @@ class WorkerProcess:
 
 
 def _start(command: Command) -> tuple[subprocess.Popen[bytes], Channel]:
-    ours, theirs = socket.socketpair()
-    environ = {**command.environ, CHANNEL_VARIABLE: str(theirs.fileno())}
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _NOT_FOR_WORKERS)
     try:
-        fds = (theirs.fileno(),)
-        return subprocess.Popen(command.arguments, cwd=command.directory, env=environ, pass_fds=fds), Channel(ours)
+        with contextlib.ExitStack() as stack:
+            ours, theirs = map(stack.enter_context, socket.socketpair())
+            process = subprocess.Popen(
+                command.arguments,
+                cwd=command.directory,
+                env={**command.environ, CHANNEL_VARIABLE: str(theirs.fileno())},
+                pass_fds=(theirs.fileno(),),
+            )
+            return process, Channel(ours.dup())
     except OSError as error:
-        ours.close()
         raise BootFailure(f"No worker process can be started: {error.strerror}.") from None
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-        theirs.close()
 
 
 def _exit_descriptor(pid: int) -> int:

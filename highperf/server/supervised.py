@@ -40,9 +40,7 @@ def run(app: Application, settings: Settings, channel: Channel) -> int:
     place = Place([socket.socket(fileno=fd) for fd in fds], Segment(segment_fd))
     server = new_server(app, settings, router, place)
     line = Line(server.worker.segment, message.values["line"])
-    if message.values["slot"] == 0:  # for all
-        logger.info("Limits: %s", limits_in_force(settings, router))
-    worker = Supervised(server, channel, line)
+    worker = Supervised(server, channel, line, speaks_for_all=message.values["slot"] == 0)
     place.on_ready = worker.begin
     meanings = {signal.SIGTERM: worker.leave, **dict.fromkeys(IGNORED, ignore)}
     with Signals(worker, meanings, server.describe, supervised=True) as signals:
@@ -58,7 +56,7 @@ def run(app: Application, settings: Settings, channel: Channel) -> int:
 class Supervised:
     """Carries out what the supervisor says, and shows it that the loop turns."""
 
-    def __init__(self, server: Server, channel: Channel, line: Line) -> None:
+    def __init__(self, server: Server, channel: Channel, line: Line, *, speaks_for_all: bool) -> None:
         self.server = server
         self.loop = server.loop
         self.guard: Callable[[float], object] = abs
@@ -66,6 +64,7 @@ class Supervised:
         self._line = line
         self._period_s = beat_period_s(server.settings.timeout_worker_healthcheck_ns)
         self._recycling = Recycling(server.settings)
+        self._speaks_for_all = speaks_for_all
         self._has_begun = False
         self._leaving = False
 
@@ -81,6 +80,8 @@ class Supervised:
     def begin(self) -> None:
         """Connections are accepted."""
         self._has_begun = True
+        if self._speaks_for_all:
+            logger.info("Limits: %s", limits_in_force(self.server.settings, self.server.worker.router))
         self._beat()
         self._channel.send("ready")
 

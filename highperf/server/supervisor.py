@@ -19,9 +19,8 @@ In a server of one process this runs beside the part that serves, from the first
 import asyncio
 import os
 import signal
-import socket
-from collections.abc import Callable, Coroutine, Iterator
-from typing import Any, Final, Protocol
+from collections.abc import Coroutine, Iterator
+from typing import Any, Final
 
 from highperf.config import WORKERS_MOST, Settings
 from highperf.errors import StartupError
@@ -30,6 +29,7 @@ from highperf.server.cpus import available_cpus
 from highperf.server.logs import logger
 from highperf.server.processes import BootFailure
 from highperf.server.signals import Meaning
+from highperf.server.slots import Backoff, Part, Slot, Start
 from highperf.server.sockets import Listeners, open_listeners, url_of
 from highperf.server.systemd import Notifier
 from highperf.values import MS, SECOND, counted, show_duration
@@ -38,89 +38,10 @@ EXIT_CLEAN: Final = 0
 EXIT_CRASH: Final = 1
 
 GRACE_S: Final = 0.5  # from the shutdown timeout to the kill; workers promise to end a little earlier
+QUITTING_S: Final = 2.0  # from QUIT to the kill; workers promise much less, but a machine may be busy
 DUMPING_S: Final = 0.5  # for a hung worker to show its stacks
 KILLING_S: Final = 1.0  # for the kernel to end what is killed
 TELLING_S: Final = 0.1  # for a worker to show its stacks before the next one does
-LONG_LIFE_S: Final = 1.0  # a worker that served so long did not die of how it was started
-PAUSE_MOST_S: Final = 30.0
-
-
-class Part(Protocol):
-    """Whatever serves a slot: a worker process, or the part of this process that served alone before."""
-
-    @property
-    def pid(self) -> int: ...
-    @property
-    def exited(self) -> asyncio.Future[int]: ...
-    @property
-    def tally(self) -> Tally: ...
-    @property
-    def lived_s(self) -> float: ...
-    @property
-    def end_reason(self) -> str: ...
-    def is_silent(self, now_ns: int, timeout_ns: int) -> bool: ...
-    def announce(self) -> None: ...
-    def retire(self) -> None: ...
-    def stop(self) -> None: ...
-    def adopt(self, slot: int, listeners: list[socket.socket]) -> None: ...
-    def release(self, slot: int) -> None: ...
-    def send_signal(self, number: signal.Signals) -> None: ...
-    def kill(self) -> None: ...
-    def poll(self) -> None: ...
-    def ended(self, code: int) -> None: ...
-
-
-class Fresh(Part, Protocol):
-    """A worker process from its start on."""
-
-    @property
-    def settings(self) -> asyncio.Future[Settings]: ...
-    @property
-    def ready(self) -> asyncio.Future[None]: ...
-    async def reach(self, stage: asyncio.Future[Any]) -> Any: ...
-    def place(self, slot: int, listeners: list[socket.socket]) -> None: ...
-
-
-# Starts a worker process; called with what to call when it asks for a successor, and when it has ended.
-Start = Callable[[Callable[[Part, str], None], Callable[[Part], None]], Fresh]
-
-
-class Backoff:
-    """The pauses before a worker of one slot is started again: 0, 1, 2, 4 ... 30 seconds."""
-
-    def __init__(self) -> None:
-        self._failures = 0
-
-    def after(self, lived_s: float) -> float:
-        """The pause after a life of this length."""
-        if lived_s >= LONG_LIFE_S:
-            self._failures = 0
-        pause = min(PAUSE_MOST_S, 2.0 ** (self._failures - 1)) if self._failures else 0.0
-        self._failures += 1
-        return pause
-
-
-class Slot:
-    """A place for one worker, with sockets of its own."""
-
-    def __init__(self, index: int, listeners: list[socket.socket]) -> None:
-        self.index = index
-        self.listeners = listeners
-        self.worker: Part | None = None
-        self.adopter: Part | None = None  # who serves it while it has no worker
-        self.backoff = Backoff()
-        self.starting = asyncio.Lock()  # one start at a time
-        self.tried = asyncio.Event()  # the first start is over
-        self.filled = asyncio.Event()  # it has a worker
-        self.closed = False
-        self.keeper: asyncio.Task[None] | None = None
-
-    def name(self, worker: Part) -> str:
-        return f"Worker {self.index + 1} [{worker.pid}]"
-
-    def close(self) -> None:
-        for listener in self.listeners:
-            listener.close()
 
 
 class Supervisor:
@@ -246,12 +167,12 @@ class Supervisor:
     def bound_s(self) -> float:
         """The longest time from stop() to the end."""
         settings = self._settings
-        return (settings.shutdown_delay_ns + settings.shutdown_timeout_ns) / SECOND + self.quick_bound_s
+        return (settings.shutdown_delay_ns + settings.shutdown_timeout_ns) / SECOND + GRACE_S + KILLING_S
 
     @property
     def quick_bound_s(self) -> float:
         """The same for stop_quickly()."""
-        return GRACE_S + KILLING_S
+        return QUITTING_S + KILLING_S
 
     def totals(self) -> str:
         """What became of the requests, in words."""
@@ -326,7 +247,7 @@ class Supervisor:
         while len(self._slots) < count:
             try:
                 slot = Slot(len(self._slots), self._listeners.another_slot() if self._listeners else [])
-            except StartupError as error:
+            except (StartupError, OSError) as error:
                 logger.error("There is no place for worker %d: %s", len(self._slots) + 1, error)
                 break
             self._slots.append(slot)
@@ -473,8 +394,7 @@ class Supervisor:
             last_ns = now_ns
             for part in list(self._parts):
                 part.poll()
-            if os.getpid() == 1:
-                self._reap()
+            self._reap()
             self._look_for_hung(now_ns)
 
     def _look_for_hung(self, now_ns: int) -> None:
@@ -498,7 +418,9 @@ class Supervisor:
             await asyncio.sleep(TELLING_S)  # what they write would be mixed
 
     def _reap(self) -> None:
-        """Process 1 inherits what others leave behind."""
+        """Process 1 inherits what others leave behind; but an application in this process has children of its own."""
+        if os.getpid() != 1 or any(part.pid == 1 for part in self._parts):
+            return
         while True:
             try:
                 pid, status = os.waitpid(-1, os.WNOHANG)
@@ -530,7 +452,7 @@ class Supervisor:
         await self._desertion(settings.shutdown_timeout_ns / SECOND + GRACE_S, self._hurrying)
         if self._hurrying.done():
             self._signal(signal.SIGQUIT)
-            await self._desertion(GRACE_S)
+            await self._desertion(QUITTING_S)
         return EXIT_CRASH if self._parts or self._unclean else EXIT_CLEAN
 
     async def _desertion(self, timeout_s: float, cut_short: asyncio.Future[None] | None = None) -> None:

@@ -189,6 +189,14 @@ def test_the_process_id_is_in_the_pid_file_while_the_server_runs() -> None:
         assert not (server.directory / "run.pid").exists()
 
 
+def test_the_pid_file_of_another_server_stays_where_the_start_fails() -> None:
+    with running("shop:app", "--pid-file", "run.pid", files=FILES) as server:
+        port = str(server.port)
+        done = run("shop:app", "--pid-file", "run.pid", "--port", port, *TWO, directory=server.directory)
+        assert done.code == 3
+        assert (server.directory / "run.pid").read_text() == f"{server.pid}\n"
+
+
 def test_a_pid_file_that_cannot_be_written_is_one_line_and_exit_3() -> None:
     done = run("shop:app", "--pid-file", "no/run.pid", files=FILES)
     line = 'Error: Could not write the pid file "no/run.pid": No such file or directory.\n'

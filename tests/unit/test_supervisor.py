@@ -14,7 +14,8 @@ from highperf.config import Settings
 from highperf.errors import StartupError
 from highperf.server.board import Tally
 from highperf.server.processes import BootFailure
-from highperf.server.supervisor import Backoff, Part, Supervisor
+from highperf.server.slots import Backoff, Part
+from highperf.server.supervisor import Supervisor
 from highperf.server.systemd import Notifier
 from tests.clocks import ClockedLoop, clocked
 
