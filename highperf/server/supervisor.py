@@ -39,6 +39,7 @@ EXIT_CRASH: Final = 1
 
 GRACE_S: Final = 0.5  # from the shutdown timeout to the kill; workers promise to end a little earlier
 QUITTING_S: Final = 2.0  # from QUIT to the kill; workers promise much less, but a machine may be busy
+STARTING_S: Final = 5.0  # for a worker to start, once another reload is wanted
 DUMPING_S: Final = 0.5  # for a hung worker to show its stacks
 KILLING_S: Final = 1.0  # for the kernel to end what is killed
 TELLING_S: Final = 0.1  # for a worker to show its stacks before the next one does
@@ -57,6 +58,7 @@ class Supervisor:
         self._listeners: Listeners | None = None
         self._slots: list[Slot] = []
         self._parts: set[Part] = set()  # whatever has not ended yet: starting, serving, retiring
+        self._starting: set[Part] = set()
         self._former = Tally()  # of those that have ended
         self._renewing = asyncio.Lock()  # one slot at a time
         self._reload_wanted = ""  # why
@@ -132,6 +134,7 @@ class Supervisor:
         if not self._reloading and not self._stopping.done():
             self._reloading = True
             self.spawn(self._reload())
+        self.loop.call_later(STARTING_S, self._give_up_starting)
 
     def grow(self, reason: str) -> None:
         """One worker more."""
@@ -203,6 +206,7 @@ class Supervisor:
         """A worker that is ready to serve the slot. BootFailure says why there is none."""
         fresh = self._start_worker(self.replace, self.on_exit)
         self._parts.add(fresh)
+        self._starting.add(fresh)
         try:
             settings = await fresh.reach(fresh.settings)
             if self._listeners is None:
@@ -211,6 +215,7 @@ class Supervisor:
             fresh.place(slot.index, slot.listeners)
             await fresh.reach(fresh.ready)
         finally:
+            self._starting.discard(fresh)
             if not fresh.ready.done():
                 fresh.stop()
         if self._is_up and _address(settings) != _address(self._settings):
@@ -334,6 +339,13 @@ class Supervisor:
                     logger.info("Reloaded in %s", show_duration((self._now_ns() - begun_ns) // MS * MS))
                 self._notifier.ready(f"Running on {self._place_and_size()}")
         self._reloading = False
+
+    def _give_up_starting(self) -> None:
+        """A worker that is still starting holds up a reload that was wanted later than it."""
+        if self._is_up and self._reload_wanted:
+            for fresh in self._starting:
+                logger.warning("Worker process [%d] is not ready yet, and is given up for the next reload", fresh.pid)
+                fresh.kill()
 
     async def _renew_all(self) -> None:
         """Slot by slot. The first fresh worker tells how many there are to be."""

@@ -366,6 +366,27 @@ def test_signals_during_a_reload_bring_one_more_after_it() -> None:
     play(scene)
 
 
+def test_a_start_that_does_not_end_is_given_up_for_a_later_reload() -> None:
+    async def scene(stage: Scene) -> None:
+        await stage.begin()
+        stage.supervisor.reload("SIGHUP")
+        stuck = await stage.born(3)
+        await asyncio.sleep(600)
+        assert stuck.told == []
+        stage.supervisor.reload("SIGHUP")
+        wanted_s = stage.loop.time()
+        fourth = await stage.born(4)
+        assert stuck.told == ["kill", "stop"]
+        assert 5 <= stage.loop.time() - wanted_s < 6
+        fourth.boot()
+        (await stage.born(5)).boot()
+        await asyncio.sleep(1)
+        assert [worker.told for worker in stage.started[:2]] == [["retire"], ["retire"]]
+        assert await stage.finish() == 0
+
+    play(scene)
+
+
 def test_an_old_worker_that_does_not_retire_in_time_is_killed_and_the_reload_goes_on() -> None:
     async def scene(stage: Scene) -> None:
         await stage.begin()
