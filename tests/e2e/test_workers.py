@@ -131,6 +131,14 @@ def test_the_supervisor_stays_small_and_imports_neither_app_nor_core() -> None:
         assert pages * resource.getpagesize() < 32 * 1024**2
 
 
+def test_an_application_finds_nothing_of_the_supervisor_in_its_environment() -> None:
+    seen = (
+        APP + "\nBEFORE = sorted(os.environ)\n@app.get('/environment')\ndef environment(request):\n    return BEFORE\n"
+    )
+    with running("shop:app", *TWO, files={"shop.py": seen}) as server:
+        assert "HIGHPERF_" not in ask(server, "/environment")
+
+
 def test_auto_means_the_cpus_that_may_be_used() -> None:
     with running("shop:app", "--workers", "auto", files=FILES) as server:
         assert 1 <= len(ready(server)) <= len(os.sched_getaffinity(0))
