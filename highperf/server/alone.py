@@ -23,7 +23,7 @@ from highperf.server.signals import Meaning, Signals, ignore
 from highperf.server.sockets import Listeners, open_listeners, url_of
 from highperf.server.supervisor import Supervisor
 from highperf.server.systemd import Notifier
-from highperf.server.worker import GRACE_S, Application, Place, Server, limits_in_force, new_server
+from highperf.server.worker import GRACE_S, Application, Server, limits_in_force, new_server
 from highperf.values import SECOND
 
 
@@ -34,10 +34,8 @@ def run(app: Application, settings: Settings, command: Command) -> int:
     """
     router = app.build(settings)
     with closing(open_listeners(settings)) as listeners:
-        place = Place(listeners.slots[0])
-        server = new_server(app, settings, router, place)
+        server = new_server(app, settings, router, listeners.slots[0])
         process = Alone(server, listeners, command)
-        place.on_ready = process.begin
         try:
             with Signals(process, process.meanings(), process.describe) as signals:
                 code = server.loop.run_until_complete(process.serve())
@@ -54,18 +52,19 @@ class Alone:
 
     def __init__(self, server: Server, listeners: Listeners, command: Command) -> None:
         self.server = server
-        self._notifier = Notifier.take(os.environ)
         self.loop = server.loop
         self.code: int | None = None
+        self._notifier = Notifier.take(os.environ)
         self._listeners = listeners
         self._command = command
         self._recycling = Recycling(server.settings)
         self._part = OwnPart(server)
         self._supervisor: Supervisor | None = None
         self._supervising: asyncio.Task[int] | None = None
+        self._stopping = False
 
     async def serve(self) -> int:
-        self.code = await self.server.serve()
+        self.code = await self.server.serve(self._begin)
         if self._supervising:
             self._part.ended(self.code)
             self.code = None  # not yet
@@ -73,7 +72,7 @@ class Alone:
         self._notifier.close()
         return self.code
 
-    def begin(self) -> None:
+    def _begin(self) -> None:
         """Connections are accepted."""
         settings = self.server.settings
         logger.info("Limits: %s", limits_in_force(settings, self.server.worker.router))
@@ -85,19 +84,17 @@ class Alone:
             self._beat()
 
     def _beat(self) -> None:
-        if why := self._recycling.due(self.server.worker.served):
-            self._supervise().replace(self._part, why)
+        why = self._recycling.due(self.server.worker.served)
+        if why and (supervisor := self._supervise()):
+            supervisor.replace(self._part, why)
         else:
             self.loop.call_later(beat_period_s(self.server.settings.timeout_worker_healthcheck_ns), self._beat)
 
-    def _supervise(self) -> Supervisor:
-        if self._supervisor is None:
-            supervisor = Supervisor(
-                self.loop,
-                partial(WorkerProcess, self._command, Board(self.server.worker.segment)),
-                self.server.settings,
-                self._notifier,
-            )
+    def _supervise(self) -> Supervisor | None:
+        """The supervisor, which begins now if there was none; but not at the end."""
+        if self._supervisor is None and not self._stopping:
+            start = partial(WorkerProcess, self._command, Board(self.server.worker.segment))
+            supervisor = Supervisor(self.loop, start, self.server.settings, self._notifier)
             # from here on the sockets are the supervisor's; the part that serves closes its own
             own = self._listeners.slots[0]
             supervisor.take_over(self._part, replace(self._listeners, slots=[[listener.dup() for listener in own]]))
@@ -111,11 +108,23 @@ class Alone:
 
     def meanings(self) -> dict[signal.Signals, Meaning]:
         return {
-            signal.SIGHUP: lambda name: self._supervise().reload(name),
-            signal.SIGTTIN: lambda name: self._supervise().grow(name),
-            signal.SIGTTOU: lambda name: self._supervise().shrink(name),
+            signal.SIGHUP: self._reload,
+            signal.SIGTTIN: self._grow,
+            signal.SIGTTOU: self._shrink,
             signal.SIGUSR1: ignore,
         }
+
+    def _reload(self, reason: str) -> None:
+        if supervisor := self._supervise():
+            supervisor.reload(reason)
+
+    def _grow(self, reason: str) -> None:
+        if supervisor := self._supervise():
+            supervisor.grow(reason)
+
+    def _shrink(self, reason: str) -> None:
+        if self._supervisor:
+            self._supervisor.shrink(reason)
 
     @property
     def bound_s(self) -> float:
@@ -127,6 +136,7 @@ class Alone:
         return self._supervisor.quick_bound_s if self._supervisor else GRACE_S
 
     def stop(self, reason: str) -> None:
+        self._stopping = True
         if self._supervisor:
             self._supervisor.stop(reason)
         else:
@@ -160,7 +170,7 @@ class OwnPart:
         self.exited: asyncio.Future[int] = server.loop.create_future()
         self.lived_s = 0.0
         self.end_reason = "ended"
-        self.on_exit: Callable[[OwnPart], object] = bool
+        self.on_exit: Callable[[OwnPart], None] | None = None
         self._server = server
 
     @property
@@ -170,7 +180,8 @@ class OwnPart:
     def ended(self, code: int) -> None:
         """It has served."""
         self.exited.set_result(code)
-        self.on_exit(self)
+        if self.on_exit:
+            self.on_exit(self)
 
     def is_silent(self, now_ns: int, timeout_ns: int) -> bool:
         return False  # who looks runs in the same loop
@@ -185,9 +196,7 @@ class OwnPart:
         self._server.stop("the server stops")
 
     def adopt(self, slot: int, listeners: Sequence[socket.socket]) -> None:
-        adopting = self._server.loop.create_task(self._server.adopt(slot, [listener.dup() for listener in listeners]))
-        self._server.bystanders.add(adopting)
-        adopting.add_done_callback(self._server.bystanders.discard)
+        self._server.adopt(slot, [listener.dup() for listener in listeners])
 
     def release(self, slot: int) -> None:
         self._server.release(slot)

@@ -126,12 +126,12 @@ class WorkerProcess:
         self.settings: asyncio.Future[Settings] = self._loop.create_future()
         self.ready: asyncio.Future[None] = self._loop.create_future()
         self.exited: asyncio.Future[int] = self._loop.create_future()
-        self._line = board.take()
         self._ready_ns = 0
         self._hangs = False
         self._killed = False
         self._failed: BootFailure | None = None
         self._process, self._channel = _start(command)
+        self._line = board.take()
         self.pid = self._process.pid
         self._loop.add_reader(self._channel.fileno(), self._listen)
         self._exit_fd = _exit_descriptor(self.pid)
@@ -220,9 +220,9 @@ class WorkerProcess:
             pid, status = os.waitpid(self.pid, os.WNOHANG)
         except ChildProcessError:  # somebody else has waited for it
             self.ended(EXIT_UNKNOWN)
-            return
-        if pid:
-            self.ended(os.waitstatus_to_exitcode(status))
+        else:
+            if pid:
+                self.ended(os.waitstatus_to_exitcode(status))
 
     def ended(self, code: int) -> None:
         """It has ended, and its process is no more."""

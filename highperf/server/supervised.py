@@ -12,7 +12,7 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Iterable
 from typing import Final
 
 from highperf.config import Settings, as_texts
@@ -22,7 +22,7 @@ from highperf.server.channel import Channel, Message
 from highperf.server.logs import logger
 from highperf.server.recycle import Recycling
 from highperf.server.signals import Signals, ignore
-from highperf.server.worker import GRACE_S, Application, Place, Server, limits_in_force, new_server
+from highperf.server.worker import GRACE_S, Application, Server, limits_in_force, new_server
 from highperf.values import SECOND
 
 EXIT_CLEAN: Final = 0
@@ -37,20 +37,21 @@ def run(app: Application, settings: Settings, channel: Channel) -> int:
     if message is None or message.word != "place":
         return EXIT_CLEAN  # the supervisor is gone, or stops
     segment_fd, *fds = message.fds
-    place = Place([socket.socket(fileno=fd) for fd in fds], Segment(segment_fd))
-    server = new_server(app, settings, router, place)
+    server = new_server(app, settings, router, _sockets(fds), Segment(segment_fd))
     line = Line(server.worker.segment, message.values["line"])
     worker = Supervised(server, channel, line, speaks_for_all=message.values["slot"] == 0)
-    place.on_ready = worker.begin
     meanings = {signal.SIGTERM: worker.leave, **dict.fromkeys(IGNORED, ignore)}
     with Signals(worker, meanings, server.describe, supervised=True) as signals:
-        worker.guard = signals.guard
-        threading.Thread(target=worker.outlive_nobody, daemon=True).start()
-        code = server.loop.run_until_complete(worker.serve())
+        threading.Thread(target=worker.outlive_nobody, args=(signals,), daemon=True).start()
+        code = server.loop.run_until_complete(worker.serve(signals))
         if asyncio.all_tasks(server.loop):
             signals.leave(code)
     server.loop.close()
     return code
+
+
+def _sockets(fds: Iterable[int]) -> list[socket.socket]:
+    return [socket.socket(fileno=fd) for fd in fds]
 
 
 class Supervised:
@@ -59,7 +60,7 @@ class Supervised:
     def __init__(self, server: Server, channel: Channel, line: Line, *, speaks_for_all: bool) -> None:
         self.server = server
         self.loop = server.loop
-        self.guard: Callable[[float], object] = abs
+        self._signals: Signals | None = None
         self._channel = channel
         self._line = line
         self._period_s = beat_period_s(server.settings.timeout_worker_healthcheck_ns)
@@ -68,22 +69,15 @@ class Supervised:
         self._has_begun = False
         self._leaving = False
 
-    async def serve(self) -> int:
+    async def serve(self, signals: Signals) -> int:
+        self._signals = signals
         self.loop.add_reader(self._channel.fileno(), self._listen)
         self.loop.call_soon(self._listen)  # to what came with the first message
         try:
-            return await self.server.serve()
+            return await self.server.serve(self._begin)
         finally:
             self.loop.remove_reader(self._channel.fileno())
             self._line.write(time.monotonic_ns(), self.server.tally)
-
-    def begin(self) -> None:
-        """Connections are accepted."""
-        self._has_begun = True
-        if self._speaks_for_all:
-            logger.info("Limits: %s", limits_in_force(self.server.settings, self.server.worker.router))
-        self._beat()
-        self._channel.send("ready")
 
     def leave(self, why: str) -> None:
         """Ask for a successor, if it serves already."""
@@ -93,12 +87,12 @@ class Supervised:
             self._leaving = True
             self._channel.send("leaving", why=why)
 
-    def outlive_nobody(self) -> None:
+    def outlive_nobody(self, signals: Signals) -> None:
         """Wait for the supervisor's end, and then no longer for this process's than that may take."""
         hanging_up = select.poll()
         hanging_up.register(self._channel.fileno(), 0)
         hanging_up.poll()
-        self.guard(self.bound_s)
+        signals.guard(self.bound_s)
 
     # For signals.
 
@@ -115,7 +109,7 @@ class Supervised:
         return GRACE_S
 
     def stop(self, reason: str) -> None:
-        self.guard(self.bound_s)
+        self._guard_end()
         self.server.stop(reason)
 
     def stop_quickly(self, reason: str) -> None:
@@ -126,6 +120,10 @@ class Supervised:
 
     def totals(self) -> str:
         return self.server.totals()
+
+    def _guard_end(self) -> None:
+        if self._signals:
+            self._signals.guard(self.bound_s)
 
     # The channel.
 
@@ -144,15 +142,20 @@ class Supervised:
             case "stop":
                 self.stop("its supervisor stops it")
             case "retire":
-                self.guard(self.bound_s)
+                self._guard_end()
                 self.server.retire("its successor serves")
             case "adopt":
-                listeners = [socket.socket(fileno=fd) for fd in message.fds]
-                adopting = self.loop.create_task(self.server.adopt(message.values["slot"], listeners))
-                self.server.bystanders.add(adopting)
-                adopting.add_done_callback(self.server.bystanders.discard)
+                self.server.adopt(message.values["slot"], _sockets(message.fds))
             case "release":
                 self.server.release(message.values["slot"])
+
+    def _begin(self) -> None:
+        """Connections are accepted."""
+        self._has_begun = True
+        if self._speaks_for_all:
+            logger.info("Limits: %s", limits_in_force(self.server.settings, self.server.worker.router))
+        self._beat()
+        self._channel.send("ready")
 
     def _beat(self) -> None:
         tally = self.server.tally

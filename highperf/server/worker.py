@@ -15,7 +15,6 @@ import os
 import resource
 import socket
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, Protocol
 
@@ -71,21 +70,21 @@ class Application(Protocol):
         """Runs once after the last request."""
 
 
-@dataclass(slots=True)
-class Place:
-    """What a server is given to serve on."""
+def new_server(
+    app: Application,
+    settings: Settings,
+    router: Router,
+    listeners: Sequence[socket.socket],
+    segment: Segment | None = None,
+) -> "Server":
+    """A server that is ready to serve() on these sockets, in a loop of its own.
 
-    listeners: Sequence[socket.socket]
-    segment: Segment | None = None  # of all workers; None: one of its own
-    on_ready: Callable[[], object] = bool  # when connections are accepted
-
-
-def new_server(app: Application, settings: Settings, router: Router, place: Place) -> "Server":
-    """A server that is ready to serve(), and its loop. To be called from the main thread, where signals arrive."""
+    segment: of all workers; None: one of its own.
+    """
     _raise_file_limit()
     loop = uvloop.new_event_loop()
-    worker = Worker(router, settings, loop, app=app, fallback=app.fallback, segment=place.segment)
-    return Server(app, settings, worker, place)
+    worker = Worker(router, settings, loop, app=app, fallback=app.fallback, segment=segment)
+    return Server(app, settings, worker, listeners)
 
 
 def limits_in_force(settings: Settings, router: Router) -> str:
@@ -112,20 +111,23 @@ def limits_in_force(settings: Settings, router: Router) -> str:
 class Server:
     """One run of one application, which stop(), retire() or stop_quickly() ends."""
 
-    def __init__(self, app: Application, settings: Settings, worker: Worker, place: Place) -> None:
+    def __init__(
+        self, app: Application, settings: Settings, worker: Worker, listeners: Sequence[socket.socket]
+    ) -> None:
         self.app = app
         self.settings = settings
         self.loop = worker.loop
         self.worker = worker
         self.bystanders: set[asyncio.Task[Any]] = set()  # in the same loop, and none of its business
         self.code: int | None = None  # the exit code, once serve() is over
-        self._place = place
+        self._listeners = listeners
         self._stopping: asyncio.Future[str] = self.loop.create_future()  # why
         self._hurrying: asyncio.Future[None] = self.loop.create_future()
         self._drain_s = 0.0  # loop.time() at which it stops to accept connections
         self._deadline_s = 0.0  # loop.time() at which running requests are cancelled
         self._has_successor = False  # on the same sockets
         self._accepting: dict[int, list[tuple[asyncio.Server, socket.socket]]] = {}  # by slot
+        self._adopting: set[asyncio.Task[None]] = set()
 
     def announce(self) -> None:
         """Tell clients that the end is near."""
@@ -150,14 +152,16 @@ class Server:
         if not self._stopping.done():
             self._stopping.set_result(reason)
 
-    async def adopt(self, slot: int, listeners: Sequence[socket.socket]) -> None:
-        """Accept the connections of these sockets too."""
+    def adopt(self, slot: int, listeners: Sequence[socket.socket]) -> None:
+        """Accept the connections of these sockets too, which are this server's to close."""
         if self._stopping.done():
+            for listener in listeners:
+                listener.close()
             return
         self._accepting[slot] = []
-        for listener in listeners:
-            server = await self.loop.create_server(self.worker.connection, sock=listener, backlog=self.settings.backlog)
-            self._accepting[slot].append((server, listener))
+        adopting = self.loop.create_task(self._accept(slot, listeners))
+        self._adopting.add(adopting)
+        adopting.add_done_callback(self._adopting.discard)
 
     def release(self, slot: int) -> None:
         """Leave the sockets that were adopted to a worker of their own."""
@@ -178,11 +182,14 @@ class Server:
         requests = self.worker.describe_requests()
         return "\n  ".join((f"{counted(len(requests), 'request')} in flight", *requests))
 
-    async def serve(self) -> int:
-        """From application start-up to application shutdown; returns the exit code."""
+    async def serve(self, on_ready: Callable[[], object]) -> int:
+        """From application start-up to application shutdown; returns the exit code.
+
+        on_ready: called when connections are accepted.
+        """
         logger.info("Started server process [%d]", os.getpid())
         try:
-            code = await self._serve() if await self._start_application() else EXIT_CLEAN
+            code = await self._serve(on_ready) if await self._start_application() else EXIT_CLEAN
         finally:
             self.stop("the start failed")  # does nothing where a signal was the reason
             await self._end_tasks()
@@ -190,9 +197,10 @@ class Server:
         self.code = code
         return code
 
-    async def _serve(self) -> int:
+    async def _serve(self, on_ready: Callable[[], object]) -> int:
         try:
             await self._listen()
+            on_ready()
         except StartupError:
             self.stop("the start failed")
             await self._stop_application()
@@ -220,11 +228,19 @@ class Server:
         return True
 
     async def _listen(self) -> None:
-        for listener in self._place.listeners:
+        for listener in self._listeners:
             listen(listener, self.settings.backlog)  # create_server would keep a refusal to itself
-        await self.adopt(OWN_SLOT, self._place.listeners)
+        self._accepting[OWN_SLOT] = []
+        await self._accept(OWN_SLOT, self._listeners)
         self.worker.ready = True
-        self._place.on_ready()
+
+    async def _accept(self, slot: int, listeners: Sequence[socket.socket]) -> None:
+        for listener in listeners:
+            server = await self.loop.create_server(self.worker.connection, sock=listener, backlog=self.settings.backlog)
+            if slot in self._accepting:
+                self._accepting[slot].append((server, listener))
+            else:
+                server.close()  # released meanwhile
 
     # Stop.
 

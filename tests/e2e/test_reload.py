@@ -237,6 +237,32 @@ def test_a_signal_while_the_old_worker_drains_ends_all(workers: str) -> None:
         server.wait_for_all()
 
 
+def test_a_reload_that_is_wanted_while_the_server_stops_is_none() -> None:
+    with running("shop:app", files=FILES, env=PATIENT) as server, server.connect() as client:
+        client.sendall(b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n")
+        server.wait_for("begun")
+        server.signal(signal.SIGTERM)
+        server.wait_for("Waiting for connections to close")
+        server.signal(signal.SIGHUP)
+        server.signal(signal.SIGTTIN)
+        client.sendall(b"whole")
+        assert client.makefile("rb").read().endswith(b"whole")
+        assert server.wait() == 0
+        assert "Reloading" not in server.stderr
+
+
+def test_a_signal_to_the_whole_group_reaches_a_worker_that_starts_and_is_ignored_there() -> None:
+    slow = "import os, sys, time\nprint('importing', file=sys.stderr, flush=True)\n"
+    slow += "while not os.path.exists('go'):\n    time.sleep(0.01)\n" + APP
+    with running("shop:app", "--workers", "2", files={"shop.py": slow}, until="importing\n") as server:
+        server.signal_all(signal.SIGHUP)
+        (server.directory / "go").touch()
+        server.wait_for("highperf running on")
+        server.wait_for("Reloaded in")
+        assert "was killed" not in server.stderr
+        stops(server)
+
+
 def test_a_second_signal_kills_what_one_process_has_started() -> None:
     with running("shop:app", files=FILES, env=PATIENT) as server:
         reload(server)
