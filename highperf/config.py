@@ -520,6 +520,8 @@ def _text_of(value: object) -> str:
 
 def _refuse_unknown(given: Mapping[str, object], caller: str, known: list[str]) -> None:
     for name in given:
+        if other := next((option for option in OPTIONS if option.name == name and name not in known), None):
+            raise ConfigError(f"{caller}({name}=...) is not a setting: use {other.flag} or {other.variable}.")
         if name not in known:
             raise ConfigError(f"{caller}({name}=...) is not a setting.{did_you_mean(name, known)}")
 

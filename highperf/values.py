@@ -121,8 +121,8 @@ def size(*, off: bool = False, least: int = 1, most: int) -> Kind:
         value = parse_size(text)
         return value if off and value == 0 else _bounded(value, least, most)
 
-    end = ", or 0 to turn it off" if off else ""
-    expected = f"a size from {show_size(least)} to {show_size(most)} such as 512, 16k or 2m{end}"
+    such, end = "512, 16k or 2m" if least < KIB else "200m", ", or 0 to turn it off" if off else ""
+    expected = f"a size from {show_size(least)} to {show_size(most)} such as {such}{end}"
     return Kind(parse, expected, "SIZE", show_size)
 
 

@@ -217,6 +217,24 @@ def test_app_takes_text_and_plain_values(given: dict[str, object], attribute: st
             'Invalid value "./missing" for flag --app-dir: expected an existing directory.',
         ),
         (
+            Layers(environ={"WEB_CONCURRENCY": "many"}),
+            'Invalid value "many" for environment variable WEB_CONCURRENCY: expected a number from 1 to 256, or auto.',
+        ),
+        (
+            Layers(run={"workers": 0}),
+            'Invalid value "0" for app.run(workers=...): expected a number from 1 to 256, or auto.',
+        ),
+        (Layers(app={"workers": 2}), "App(workers=...) is not a setting: use --workers or WEB_CONCURRENCY."),
+        (
+            Layers(flags={"worker_max_rss": "512"}),
+            'Invalid value "512" for flag --worker-max-rss: expected a size from 1m to 1048576m such as 200m, or 0 '
+            "to turn it off.",
+        ),
+        (
+            Layers(flags={"max_requests": "-1"}),
+            'Invalid value "-1" for flag --max-requests: expected a whole number from 0 to 1000000000.',
+        ),
+        (
             Layers(environ={"PORT": "1\n2"}),
             'Invalid value "1\\n2" for environment variable PORT: expected a port number from 0 to 65535.',
         ),
@@ -281,7 +299,10 @@ def test_app_takes_text_and_plain_values(given: dict[str, object], attribute: st
         ),
         (Layers(app={"rate_limit_rsp": 1}), "App(rate_limit_rsp=...) is not a setting. Did you mean rate_limit_rps?"),
         (Layers(app={"prot": 1}), "App(prot=...) is not a setting. Did you mean port?"),
-        (Layers(app={"database_url": "sqlite:///x"}), "App(database_url=...) is not a setting."),
+        (
+            Layers(app={"database_url": "sqlite:///x"}),
+            "App(database_url=...) is not a setting: use --database-url or DATABASE_URL.",
+        ),
         (
             Layers(flags={"app": "main:app", "database_url": "sqlite:///x"}),
             "--database-url belongs to the reference API: leave out either it or APP.",
