@@ -129,6 +129,9 @@ def _show(app: "Application", settings: Settings, *, print_config: bool, check_c
     if print_config:
         _print_config(settings)
     if check_config:
+        from highperf.server import tls
+
+        tls.server_context(settings)
         app.build(settings)
         click.echo("OK")
     return 0

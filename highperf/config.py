@@ -38,6 +38,7 @@ from highperf.values import (
     permissions,
     quote,
     rate,
+    secret,
     several,
     show_decimal,
     show_size,
@@ -115,12 +116,13 @@ def _setting(
         "for_run": for_app if for_run is None else for_run,
         "reference_only": reference_only,
     }
-    return field(default=kind.parse(default) if default else unset, metadata=entry)
+    return field(default=kind.parse(default) if default else unset, metadata=entry, repr=kind is not _SECRET)
 
 
 _APPLICATION: Final = "Application"
 _ADDRESS: Final = "Address"
 _PROCESSES: Final = "Processes"
+_TLS: Final = "TLS"
 _TIMEOUTS: Final = "Timeouts"
 _LIMITS: Final = "Limits"
 _GUARDS: Final = "Guards"
@@ -137,6 +139,9 @@ _TIMEOUT: Final = duration(off=True)
 _COUNT: Final = number("a whole number", least=0, most=COUNT_MOST)
 _LEVEL: Final = choice("LEVEL", "critical", "error", "warning", "info", "debug")
 _HEADER: Final = switchable(matching(FIELD_NAME, "a field's name", "NAME"))
+_SECRET: Final = secret()
+_TLS_VERSION: Final = choice("VERSION", "1.2", "1.3")
+_CLIENT_AUTH: Final = choice("WHEN", "none", "optional", "required")
 _DATABASE: Final = matching(r"sqlite:///[^\0]+", "a URL such as sqlite:///./highperf.db", "URL")
 
 
@@ -227,6 +232,22 @@ class Settings:
         "30s", _TIMEOUT, _PROCESSES, "A worker whose loop has not turned for this time is killed and replaced."
     )
     pid_file: str = _setting("", _TEXT, _PROCESSES, "File to write the process id to.", for_app=False, for_run=True)
+
+    ssl_certfile: str = _setting(
+        "", _FILE, _TLS, "PEM file of the certificate, and of those between it and its root; given, HTTPS is served."
+    )
+    ssl_keyfile: str = _setting(
+        "", _FILE, _TLS, "PEM file of the certificate's private key, unless --ssl-certfile holds it too."
+    )
+    ssl_keyfile_password: str = _setting(
+        "", _SECRET, _TLS, "Password of an encrypted key; a flag shows in lists of processes, a variable does not."
+    )
+    ssl_min_version: str = _setting("1.2", _TLS_VERSION, _TLS, "Oldest version of TLS to speak: 1.2 or 1.3.")
+    ssl_ca_certs: str = _setting("", _FILE, _TLS, "PEM file of the authorities that clients' certificates come from.")
+    ssl_client_auth: str = _setting("none", _CLIENT_AUTH, _TLS, "Client certificates: none, optional or required.")
+    ssl_handshake_timeout_ns: int = _setting(
+        "10s", duration(off=False), _TLS, "A TLS handshake must be complete this long after connecting."
+    )
 
     read_timeout_ns: int = _setting(
         "2s",
@@ -338,6 +359,11 @@ class Settings:
 
     sources: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)  # by Option.name; not defaults
     address_is_flag: bool = field(default=False, compare=False, repr=False)  # or app.run's: stronger than systemd's
+
+    @property
+    def scheme(self) -> str:
+        """Of the URLs that are served: http or https."""
+        return "https" if self.ssl_certfile else "http"
 
     @property
     def limit_request_head(self) -> int:

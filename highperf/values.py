@@ -179,6 +179,11 @@ def matching(pattern: str, expected: str, metavar: str) -> Kind:
     return Kind(parse, expected, metavar)
 
 
+def secret() -> Kind:
+    """Text that is never shown, nor said to be wrong."""
+    return Kind(str, "some text", "TEXT", lambda value: "******" if value else "")
+
+
 def switchable(kind: Kind) -> Kind:
     """The same kind of text, or "off" (or nothing), which reads as ""."""
 

@@ -7,23 +7,16 @@
 
 from cpython.bytes cimport PyBytes_FromStringAndSize
 from cpython.memoryview cimport PyMemoryView_FromObject
-from libc.errno cimport EAGAIN, EINTR, errno
 from libc.stdint cimport int64_t
 
+from highperf.core.sending cimport send_now_c
 from highperf.core.stream cimport Stream
 from highperf.core.worker cimport Worker
 from highperf.guards.deadlines cimport armed_c, disarm_c
 from highperf.wire.buffers cimport Buffer
 
-cdef extern from "sys/socket.h" nogil:
-    ssize_t send(int fd, const void* octets, size_t size, int flags)
-
 cdef extern from *:
     """
-    #ifndef MSG_NOSIGNAL
-    #define MSG_NOSIGNAL 0      /* macOS; Python ignores SIGPIPE there as everywhere */
-    #endif
-
     #include <sys/ioctl.h>
     #ifdef __linux__
     #include <linux/sockios.h>
@@ -47,7 +40,6 @@ cdef extern from *:
         return ioctl(fd, FIONREAD, &octets) == 0 && octets > 0;
     }
     """
-    int MSG_NOSIGNAL
     int hp_arrived(int fd)
     int hp_unacknowledged(int fd)
 
@@ -156,14 +148,12 @@ cdef class Outgoing(Stream):
 
     cdef Py_ssize_t try_send_c(self, const char* octets, Py_ssize_t size) except -2:
         # Octets that the socket took, 0 when it is full, -1 when the connection is broken.
-        cdef Py_ssize_t sent = send(self.fd, octets, size, MSG_NOSIGNAL)
-        if sent >= 0:
-            self.handed += sent
-            return sent
-        if errno == EAGAIN or errno == EINTR:
-            return 0
-        self.close_c()
-        return -1
+        cdef Py_ssize_t sent = send_now_c(self.fd, octets, size)
+        if sent < 0:
+            self.close_c()
+            return -1
+        self.handed += sent
+        return sent
 
     cdef int back_up_c(self, object octets) except -1:
         # The socket is full: the transport sends the rest when it can.

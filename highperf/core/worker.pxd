@@ -38,6 +38,8 @@ cdef class Worker:
     cdef readonly BufferPool pool
     cdef readonly object logger
     cdef object protocol_class
+    cdef object secure_class            # what lies between TCP and the protocol, where tls is given
+    cdef readonly object tls            # ssl.SSLContext, or None
     cdef Limits limits
     cdef long long limit_body
     cdef readonly TrustedProxies proxies    # whose word on a request's client is believed
@@ -53,6 +55,8 @@ cdef class Worker:
     # shared by all connections, valid until the next read
     cdef char* read_data                # owned by read_buffer
     cdef object read_buffer             # what get_buffer hands out
+    cdef char* sealed_data              # as it came, where tls is given
+    cdef object sealed_buffer
     cdef Head head                      # scratch: the head being parsed; replaced when it must live on
     cdef list spare_heads               # to replace it with
     cdef char path[PATH_SIZE]           # scratch: a percent-decoded path
@@ -65,6 +69,7 @@ cdef class Worker:
     cdef TimeoutList reads
     cdef TimeoutList writes
     cdef TimeoutList idles
+    cdef TimeoutList handshakes
     cdef TimeoutList lingers
     cdef TimeoutList half_closes
     cdef TimeoutList partings           # silent connections of a draining worker
@@ -75,6 +80,7 @@ cdef class Worker:
     cdef bint watching                  # turns of the loop are being timed
     cdef bint wanted                    # a request came since the last one was
     cdef long long turn_began_ns        # 0: not yet
+    cdef long long tell_tls_ns          # when a failed handshake is worth a line again
     cdef object tick_handle
     cdef long long tick_due_ns
 

@@ -2,6 +2,7 @@ from asyncio import AbstractEventLoop
 from collections.abc import Callable
 from contextvars import Context
 from logging import Logger
+from ssl import SSLContext
 from typing import Any, final
 
 from highperf.core.proxies import TrustedProxies
@@ -20,12 +21,14 @@ class Worker:
             ``limit_request_line`` (below 64 KiB), ``limit_request_field_size``,
             ``limit_request_fields``, ``limit_request_head``, ``limit_request_body`` (octets, number),
             ``server_header`` (bool), ``rate_limit_rps`` and ``rate_limit_burst`` (requests; 0: off),
-            ``limit_concurrency`` (0: off), ``request_timeout_header`` (its name or the empty text) and
-            ``forwarded_allow_ips`` (networks of the standard library's ipaddress).
+            ``limit_concurrency`` (0: off), ``request_timeout_header`` (its name or the empty text),
+            ``forwarded_allow_ips`` (networks of the standard library\'s ipaddress) and
+            ``ssl_handshake_timeout_ns``.
         loop: the event loop that will run the connections.
         app: what handlers see as ``request.app``.
         fallback: the Route of requests that no route takes; None: they are answered 404, 405 or 204.
         segment: shared with the other workers of the server; default: one of its own.
+        tls: secures every connection; None: none.
 
     Raises:
         ValueError: a limit is out of range.
@@ -42,10 +45,15 @@ class Worker:
         app: Any = None,
         fallback: Any = None,
         segment: Segment | None = None,
+        tls: SSLContext | None = None,
     ) -> None: ...
     @property
     def app(self) -> Any:
         """What was given as ``app``."""
+
+    @property
+    def tls(self) -> SSLContext | None:
+        """What was given as ``tls``."""
 
     @property
     def loop(self) -> AbstractEventLoop:

@@ -49,16 +49,20 @@ cdef tuple REASONS = (                  # by Verdict
 cdef class Worker:
     def __cinit__(self, *args, **kwargs):
         self.read_data = <char*>malloc(READ_SIZE)
-        if self.read_data == NULL:
+        self.sealed_data = <char*>malloc(READ_SIZE)
+        if self.read_data == NULL or self.sealed_data == NULL:
             raise MemoryError()
 
     def __init__(
-        self, Router router not None, settings, loop, *, app=None, fallback=None, Segment segment=None
+        self, Router router not None, settings, loop, *, app=None, fallback=None, Segment segment=None, tls=None
     ):
         from highperf.core.connection import HttpProtocol       # these import this module
         from highperf.core.cycle import furnish
+        from highperf.core.tls import TlsTransport
 
         self.protocol_class = HttpProtocol
+        self.secure_class = TlsTransport
+        self.tls = tls
         self.app = app
         self.loop = loop
         self.context = contextvars.copy_context()
@@ -69,6 +73,7 @@ cdef class Worker:
         self.head = Head()
         self.spare_heads = []
         self.read_buffer = PyMemoryView_FromMemory(self.read_data, READ_SIZE, PyBUF_WRITE)
+        self.sealed_buffer = PyMemoryView_FromMemory(self.sealed_data, READ_SIZE, PyBUF_WRITE)
         self.limits.line_bytes = settings.limit_request_line
         self.limits.field_bytes = settings.limit_request_field_size
         self.limits.fields = settings.limit_request_fields
@@ -90,17 +95,20 @@ cdef class Worker:
 
     def __dealloc__(self):
         free(self.read_data)
+        free(self.sealed_data)
 
     def make_timers(self, settings):
         self.reads = TimeoutList(settings.read_timeout_ns)
         self.writes = TimeoutList(settings.write_timeout_ns)
         self.idles = TimeoutList(settings.idle_timeout_ns)
+        self.handshakes = TimeoutList(settings.ssl_handshake_timeout_ns)
         self.lingers = TimeoutList(LINGER_NS)
         self.half_closes = TimeoutList(HALF_CLOSE_NS)
         self.partings = TimeoutList(PARTING_NS)
         self.farewells = TimeoutList(FAREWELL_NS)
         self.timeouts = [
             self.reads, self.writes, self.idles, self.lingers, self.half_closes, self.partings, self.farewells,
+            self.handshakes,
         ]
         self.deadlines = {}
         self.wheel = TimerWheel()
@@ -109,7 +117,7 @@ cdef class Worker:
     # ---- connections --------------------------------------------------------------------------
 
     def connection(self):
-        return self.protocol_class(self)
+        return self.protocol_class(self) if self.tls is None else self.secure_class(self)
 
     @property
     def connections(self):

@@ -23,6 +23,7 @@ from highperf.server.signals import Meaning, Signals, ignore
 from highperf.server.sockets import Listeners, open_listeners, url_of
 from highperf.server.supervisor import Supervisor
 from highperf.server.systemd import Notifier
+from highperf.server.tls import server_context
 from highperf.server.worker import GRACE_S, Application, Server, limits_in_force, new_server
 from highperf.values import SECOND
 
@@ -32,9 +33,10 @@ def run(app: Application, settings: Settings, command: Command) -> int:
 
     ConfigError and StartupError come before the first request.
     """
+    tls = server_context(settings)
     router = app.build(settings)
     with closing(open_listeners(settings)) as listeners:
-        server = new_server(app, settings, router, listeners.slots[0])
+        server = new_server(app, settings, router, listeners.slots[0], tls=tls)
         process = Alone(server, listeners, command)
         try:
             with Signals(process, process.meanings(), process.describe) as signals:
@@ -76,7 +78,7 @@ class Alone:
         """Connections are accepted."""
         settings = self.server.settings
         logger.info("Limits: %s", limits_in_force(settings, self.server.worker.router))
-        urls = " and ".join(map(url_of, self._listeners.slots[0]))
+        urls = " and ".join(url_of(listener, settings.scheme) for listener in self._listeners.slots[0])
         logger.info("highperf running on %s (Press CTRL+C to quit)", urls)
         self._notifier.ready(f"Running on {urls}")
         self._notifier.watch(self.loop)

@@ -116,12 +116,12 @@ def take_waiting(listener: socket.socket) -> list[socket.socket]:
             return taken
 
 
-def url_of(listener: socket.socket) -> str:
-    """http://host:port, or unix:path."""
+def url_of(listener: socket.socket, scheme: str = "http") -> str:
+    """scheme://host:port, or unix:path."""
     if listener.family == socket.AF_UNIX:
         return f"unix:{_shown_path(listener.getsockname())}"
     host, port = listener.getsockname()[:2]
-    return f"http://{_bracketed(host)}:{port}"
+    return f"{scheme}://{_bracketed(host)}:{port}"
 
 
 def bind_failure(error: OSError, host: str, port: int) -> str:

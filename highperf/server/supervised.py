@@ -22,6 +22,7 @@ from highperf.server.channel import Channel, Message
 from highperf.server.logs import logger
 from highperf.server.recycle import Recycling
 from highperf.server.signals import Signals, ignore
+from highperf.server.tls import server_context
 from highperf.server.worker import GRACE_S, Application, Server, limits_in_force, new_server
 from highperf.values import SECOND
 
@@ -31,13 +32,14 @@ IGNORED: Final = (signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGTTIN, 
 
 def run(app: Application, settings: Settings, channel: Channel) -> int:
     """Serve until the supervisor ends it, and return the exit code."""
+    tls = server_context(settings)
     router = app.build(settings)
     channel.send("settings", settings=as_texts(settings))
     message = channel.wait()
     if message is None or message.word != "place":
         return EXIT_CLEAN  # the supervisor is gone, or stops
     segment_fd, *fds = message.fds
-    server = new_server(app, settings, router, _sockets(fds), Segment(segment_fd))
+    server = new_server(app, settings, router, _sockets(fds), Segment(segment_fd), tls)
     line = Line(server.worker.segment, message.values["line"])
     worker = Supervised(server, channel, line, speaks_for_all=message.values["slot"] == 0)
     meanings = {signal.SIGTERM: worker.leave, **dict.fromkeys(IGNORED, ignore)}

@@ -200,7 +200,8 @@ class Supervisor:
         self._notifier.watch(self.loop)
 
     def _place_and_size(self) -> str:
-        return f"{' and '.join(map(url_of, self._slots[0].listeners))} with {counted(len(self._slots), 'worker')}"
+        urls = " and ".join(url_of(listener, self._settings.scheme) for listener in self._slots[0].listeners)
+        return f"{urls} with {counted(len(self._slots), 'worker')}"
 
     async def _boot(self, slot: Slot) -> Part:
         """A worker that is ready to serve the slot. BootFailure says why there is none."""

@@ -14,6 +14,7 @@ import asyncio
 import os
 import resource
 import socket
+import ssl
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Final, Protocol
@@ -76,14 +77,15 @@ def new_server(
     router: Router,
     listeners: Sequence[socket.socket],
     segment: Segment | None = None,
+    tls: ssl.SSLContext | None = None,
 ) -> "Server":
     """A server that is ready to serve() on these sockets, in a loop of its own.
 
-    segment: of all workers; None: one of its own.
+    segment: of all workers; None: one of its own. tls: None: HTTP.
     """
     _raise_file_limit()
     loop = uvloop.new_event_loop()
-    worker = Worker(router, settings, loop, app=app, fallback=app.fallback, segment=segment)
+    worker = Worker(router, settings, loop, app=app, fallback=app.fallback, segment=segment, tls=tls)
     return Server(app, settings, worker, listeners)
 
 

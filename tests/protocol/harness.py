@@ -10,6 +10,8 @@ told, and what is left behind at the end, counts as a failure of the test.
 """
 
 import asyncio
+import contextlib
+import ssl
 from collections.abc import Iterable
 from typing import Any
 
@@ -57,6 +59,7 @@ class Client(MemoryTransport):
         self.half_closed = False
         self.reset = False
         self._untaken = bytearray()
+        self._high_water, self._low_water = HIGH_WATER, LOW_WATER
         self._paused = False
         self._at_eof = False
 
@@ -112,6 +115,11 @@ class Client(MemoryTransport):
         """Whether octets that were fed were not read yet."""
         return bool(self._coming)
 
+    @property
+    def held(self) -> int:
+        """Octets that the server could not send yet."""
+        return len(self._untaken)
+
     # What the protocol sees.
 
     def write(self, data: Any) -> None:
@@ -121,9 +129,13 @@ class Client(MemoryTransport):
         self.writes.append(bytes(data))
         self._untaken += data
         self._pass_on()
-        if len(self._untaken) > HIGH_WATER and not self._paused:
+        if len(self._untaken) > self._high_water and not self._paused:
             self._paused = True
             self._protocol.pause_writing()
+
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        assert high == 0  # the one use there is
+        self._high_water = self._low_water = 0
 
     def get_write_buffer_size(self) -> int:
         return len(self._untaken)
@@ -155,7 +167,7 @@ class Client(MemoryTransport):
         del self._untaken[:size]
         if self.window is not None:
             self.window -= size
-        if self._paused and len(self._untaken) <= LOW_WATER:
+        if self._paused and len(self._untaken) <= self._low_water:
             self._paused = False
             self._loop.call_soon(self._protocol.resume_writing)
         if self._closing and not self._untaken:
@@ -174,6 +186,72 @@ class Client(MemoryTransport):
             self._lose()
 
 
+class SecureClient(Client):
+    """The same connection over TLS: what is sent and received is what lies in its records.
+
+    Attributes:
+        session: the peer's end of it.
+        alert: what the server said when it ended the handshake.
+    """
+
+    def __init__(self, wire: "Wire", address: str) -> None:
+        super().__init__(wire, address)
+        self._arrived, self._leaving = ssl.MemoryBIO(), ssl.MemoryBIO()
+        assert wire.trusting is not None
+        self.session = wire.trusting.wrap_bio(self._arrived, self._leaving, server_hostname="localhost")
+        self.alert = ""
+        self.notified = False
+        self._ready = False
+        self._shake_hands()
+
+    def feed(self, octets: bytes) -> None:
+        self.session.write(octets)
+        self.feed_sealed(self._leaving.read())
+
+    def feed_sealed(self, octets: bytes) -> None:
+        """What really goes over the wire."""
+        super().feed(octets)
+
+    @property
+    def held(self) -> int:
+        held: int = self._protocol.get_write_buffer_size()
+        return held
+
+    def finish_sending(self) -> None:
+        with contextlib.suppress(ssl.SSLError):
+            self.session.unwrap()
+        self.feed_sealed(self._leaving.read())
+        super().finish_sending()
+
+    def _shake_hands(self) -> None:
+        try:
+            self.session.do_handshake()
+            self._ready = True
+        except ssl.SSLWantReadError:
+            pass
+        except ssl.SSLError as error:
+            self.alert = error.reason or ""
+        if octets := self._leaving.read():
+            self.feed_sealed(octets)
+
+    def _pass_on(self) -> None:
+        plain, self.sent = self.sent, bytearray()
+        super()._pass_on()
+        self._arrived.write(self.sent)
+        self.sent = plain
+        if not self._ready:
+            self._shake_hands()
+        try:
+            while self._ready and not self.notified:
+                octets = self.session.read(1 << 20)
+                self.notified = not octets
+                self.sent += octets
+        except ssl.SSLWantReadError:
+            pass
+        except ssl.SSLError as error:
+            self.alert = error.reason or ""
+
+
 class Wire:
     """One worker on one loop. Routes and settings may be added until the first client connects.
 
@@ -186,7 +264,9 @@ class Wire:
         gates: what handlers wait for, by name.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, tls: ssl.SSLContext | None = None, trusting: ssl.SSLContext | None = None) -> None:
+        self.tls = tls
+        self.trusting = trusting
         self.app = App()
         self.settings: dict[str, object] = {}
         self.loop = uvloop.new_event_loop()
@@ -226,15 +306,16 @@ class Wire:
         if self._worker is None:
             settings = resolve(Layers(app=self.settings))
             router = self.app.build(settings)
-            self._worker = Worker(router, settings, self.loop, app=self.app, fallback=self.app.fallback)
+            self._worker = Worker(router, settings, self.loop, app=self.app, fallback=self.app.fallback, tls=self.tls)
             self._worker.ready = True
             self._worker.advance(0)
         return self._worker
 
     def connect(self, address: str = "192.0.2.1") -> Client:
-        client = Client(self, address)
+        client = Client(self, address) if self.tls is None else SecureClient(self, address)
         self._clients.append(client)
         self.settle()
+        client.writes.clear()  # of the handshake
         return client
 
     def gate(self, name: str) -> asyncio.Future[str]:

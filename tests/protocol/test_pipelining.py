@@ -148,12 +148,12 @@ def test_peer_that_takes_no_answers_is_not_served_on(wire: Wire) -> None:
 
     client = wire.connect()
     client.window = 0
-    client.send((GET % b"/large") * 3000)
+    client.send((GET % b"/large") * 6000)
     assert len(served) < 20
     assert client.waits
     client.take()
-    assert len(served) == 3000
-    assert len(client.answers()) == 3000
+    assert len(served) == 6000
+    assert len(client.answers()) == 6000
     assert client.reading
 
 

@@ -69,6 +69,7 @@ def test_help_lists_the_flags_by_group() -> None:
         "Application",
         "Address",
         "Processes",
+        "TLS",
         "Timeouts",
         "Limits",
         "Guards",

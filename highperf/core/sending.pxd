@@ -1,0 +1,22 @@
+# send(2) on a socket that never blocks.
+
+from libc.errno cimport EAGAIN, EINTR, errno
+
+cdef extern from "sys/socket.h" nogil:
+    ssize_t send(int fd, const void* octets, size_t size, int flags)
+
+cdef extern from *:
+    """
+    #ifndef MSG_NOSIGNAL
+    #define MSG_NOSIGNAL 0      /* macOS; Python ignores SIGPIPE there as everywhere */
+    #endif
+    """
+    int MSG_NOSIGNAL
+
+
+cdef inline Py_ssize_t send_now_c(int fd, const char* octets, Py_ssize_t size) noexcept nogil:
+    # Octets that the socket took, 0 when it is full, -1 when the connection is broken.
+    cdef Py_ssize_t sent = send(fd, octets, size, MSG_NOSIGNAL)
+    if sent < 0 and (errno == EAGAIN or errno == EINTR):
+        return 0
+    return sent
