@@ -444,6 +444,9 @@ cdef class HttpProtocol(Incoming):
     cdef Py_ssize_t client_key_c(self, Head head, char* key) except -1:
         return client_key_of_c(self.worker.proxies, self.transport, &self.peer, head, key)
 
+    cdef object certificate_c(self):
+        return None if self.transport is None else self.transport.get_extra_info("peercert")
+
     # ---- the end ------------------------------------------------------------------------------
 
     cdef int shut_c(self) except -1:

@@ -22,6 +22,7 @@ cdef class Request:
     cdef object state_
     cdef object client_
     cdef object scheme_
+    cdef object certificate_
     cdef str path_
     cdef str id_
     cdef public str cancel_reason

@@ -80,6 +80,14 @@ class Request:
         ``Forwarded``, or else by the connection. None when the peer is gone."""
 
     @property
+    def client_certificate(self) -> dict[str, Any] | None:
+        """The certificate of the peer, which an authority of ``ssl_ca_certs`` vouches for, as
+        ``ssl.SSLSocket.getpeercert()`` tells it.
+
+        None where it gave none or ``ssl_client_auth`` is ``none``, where there is no TLS, and when the peer is gone.
+        """
+
+    @property
     def app(self) -> Any:
         """The application."""
 

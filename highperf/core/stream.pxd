@@ -33,6 +33,9 @@ cdef class Stream(TimerOwner):
     # Octets by which he is told from others, at most CLIENT_KEY_SIZE; 0: he has no address.
     cdef Py_ssize_t client_key_c(self, Head head, char* key) except -1
 
+    # The certificate by which it proved who it is, as ssl.SSLSocket.getpeercert() tells it, or None.
+    cdef object certificate_c(self)
+
     # The server is stopping: no next request; and the end of all patience.
     cdef int drain_c(self) except -1
     cdef int close_c(self) except -1

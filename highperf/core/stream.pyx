@@ -32,6 +32,9 @@ cdef class Stream(TimerOwner):
     cdef Py_ssize_t client_key_c(self, Head head, char* key) except -1:
         raise NotImplementedError("client_key_c")
 
+    cdef object certificate_c(self):
+        raise NotImplementedError("certificate_c")
+
     cdef int drain_c(self) except -1:
         raise NotImplementedError("drain_c")
 

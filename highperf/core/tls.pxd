@@ -38,6 +38,7 @@ cdef class TlsTransport(Stream):
     cdef int established_c(self) except -1
     cdef int refuse_c(self, object error) except -1
     cdef int answer_plainly_c(self) except -1
+    cdef object peer_c(self)
     cdef int tell_c(self, str why) except -1
     cdef int receive_c(self, Py_ssize_t size) except -1
     cdef int unseal_c(self) except -1

@@ -22,7 +22,7 @@ from highperf.core.outgoing cimport Outgoing
 from highperf.core.sending cimport send_now_c
 from highperf.core.stream cimport Stream
 from highperf.core.worker cimport READ_SIZE, Worker
-from highperf.guards.deadlines cimport armed_c, disarm_c
+from highperf.guards.deadlines cimport disarm_c
 from highperf.wire.buffers cimport Buffer
 from highperf.wire.response cimport PERSIST_CLOSE, write_head_c
 
@@ -50,8 +50,9 @@ cdef enum:
 
 cdef bytes NOT_PLAIN = b'{"type":"about:blank","title":"Bad Request","status":400,"detail":"this port speaks HTTPS"}'
 
-WantRead = ssl.SSLWantReadError
-SslError = ssl.SSLError
+cdef object WantRead = ssl.SSLWantReadError
+cdef object ZeroReturn = ssl.SSLZeroReturnError
+cdef object SslError = ssl.SSLError
 
 
 @cython.final
@@ -183,10 +184,10 @@ cdef class TlsTransport(Stream):
         if worker.now_ns >= worker.tell_tls_ns:
             worker.tell_tls_ns = worker.now_ns + TELL_NS
             level = logging.INFO
-        worker.logger.log(level, "TLS handshake with %s failed: %s", self.client_c(), why)
+        worker.logger.log(level, "TLS handshake with %s failed: %s", self.peer_c(), why)
         return 0
 
-    cdef object client_c(self):
+    cdef object peer_c(self):
         return None if self.tcp is None else self.tcp.get_extra_info("peername")
 
     cdef int expired_c(self, int kind) except -1:
@@ -247,6 +248,8 @@ cdef class TlsTransport(Stream):
                 room = PyMemoryView_FromMemory(worker.read_data + size, READ_SIZE - size, PyBUF_WRITE)
         except WantRead:
             self.pass_on_c(0)                # what OpenSSL answers by itself: tickets, a change of keys
+        except ZeroReturn:
+            self.eof = True                 # the same, after ours
         except SslError as error:
             self.fail_c(error)
             return 0
@@ -261,7 +264,7 @@ cdef class TlsTransport(Stream):
 
     cdef int fail_c(self, object error) except -1:
         # The peer's records are broken: say so by the alert that OpenSSL has made, and end.
-        self.worker.logger.debug("TLS connection of %s failed: %s", self.client_c(), error.reason)
+        self.worker.logger.debug("TLS connection of %s failed: %s", self.peer_c(), error.reason)
         self.pass_on_c(0)
         if self.ending != CLOSED:
             self.ending = CLOSED

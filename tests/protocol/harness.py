@@ -190,48 +190,77 @@ class SecureClient(Client):
     """The same connection over TLS: what is sent and received is what lies in its records.
 
     Attributes:
-        session: the peer's end of it.
-        alert: what the server said when it ended the handshake.
+        session: the peer's end of it, which works on memory: ``leaving`` is what it wants to send.
+        alert: by what the session failed.
+        notified: the server has sent its close_notify.
     """
 
-    def __init__(self, wire: "Wire", address: str) -> None:
+    def __init__(self, wire: "Wire", address: str, *, early: bytes = b"", hesitating: bool = False) -> None:
+        """early: goes out with the end of the handshake. hesitating: the handshake begins with go_on()."""
         super().__init__(wire, address)
-        self._arrived, self._leaving = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._arrived, self.leaving = ssl.MemoryBIO(), ssl.MemoryBIO()
         assert wire.trusting is not None
-        self.session = wire.trusting.wrap_bio(self._arrived, self._leaving, server_hostname="localhost")
+        self.session = wire.trusting.wrap_bio(self._arrived, self.leaving, server_hostname="localhost")
         self.alert = ""
         self.notified = False
+        self._early = early
         self._ready = False
+        if not hesitating:
+            self._shake_hands()
+
+    # What a test does as the peer.
+
+    def go_on(self) -> None:
         self._shake_hands()
+        self.wire.settle()
 
     def feed(self, octets: bytes) -> None:
-        self.session.write(octets)
-        self.feed_sealed(self._leaving.read())
+        if not self.alert:
+            self.session.write(octets)
+            self.feed_sealed(self.leaving.read())
 
     def feed_sealed(self, octets: bytes) -> None:
         """What really goes over the wire."""
         super().feed(octets)
+
+    def finish_sending(self) -> None:
+        self.say_goodbye()
+        self.cut()
+
+    def say_goodbye(self) -> None:
+        """close_notify, and no FIN yet."""
+        with contextlib.suppress(ssl.SSLError):
+            self.session.unwrap()
+        self.feed_sealed(self.leaving.read())
+        self.wire.settle()
+
+    def cut(self) -> None:
+        """A FIN without close_notify."""
+        super().finish_sending()
 
     @property
     def held(self) -> int:
         held: int = self._protocol.get_write_buffer_size()
         return held
 
-    def finish_sending(self) -> None:
-        with contextlib.suppress(ssl.SSLError):
-            self.session.unwrap()
-        self.feed_sealed(self._leaving.read())
-        super().finish_sending()
+    @property
+    def unsent(self) -> int:
+        """Sealed octets that wait."""
+        return len(self._untaken)
+
+    # How the two meet.
 
     def _shake_hands(self) -> None:
         try:
             self.session.do_handshake()
             self._ready = True
+            if self._early:
+                self.session.write(self._early)
         except ssl.SSLWantReadError:
             pass
         except ssl.SSLError as error:
             self.alert = error.reason or ""
-        if octets := self._leaving.read():
+        if octets := self.leaving.read():
             self.feed_sealed(octets)
 
     def _pass_on(self) -> None:
@@ -239,13 +268,18 @@ class SecureClient(Client):
         super()._pass_on()
         self._arrived.write(self.sent)
         self.sent = plain
-        if not self._ready:
+        if not self._ready and not self.alert:
             self._shake_hands()
+        if self._ready and not self.notified:
+            self._open_records()
+
+    def _open_records(self) -> None:
         try:
-            while self._ready and not self.notified:
-                octets = self.session.read(1 << 20)
-                self.notified = not octets
+            while octets := self.session.read(1 << 20):
                 self.sent += octets
+            self.notified = True
+        except ssl.SSLZeroReturnError:
+            self.notified = True  # after the peer's
         except ssl.SSLWantReadError:
             pass
         except ssl.SSLError as error:
@@ -275,7 +309,7 @@ class Wire:
         self.began: list[str] = []
         self.cancelled: list[str | None] = []
         self.gates: dict[str, asyncio.Future[str]] = {}
-        self._clients: list[Client] = []
+        self.clients: list[Client] = []
         self._worker: Worker | None = None
         self._add_routes()
 
@@ -313,7 +347,7 @@ class Wire:
 
     def connect(self, address: str = "192.0.2.1") -> Client:
         client = Client(self, address) if self.tls is None else SecureClient(self, address)
-        self._clients.append(client)
+        self.clients.append(client)
         self.settle()
         client.writes.clear()  # of the handshake
         return client
@@ -358,7 +392,7 @@ class Wire:
 
     def _state(self) -> object:
         worker = self.worker
-        clients = [(len(one.sent), len(one._untaken), len(one._coming), one.closed.done()) for one in self._clients]
+        clients = [(len(one.sent), len(one._untaken), len(one._coming), one.closed.done()) for one in self.clients]
         return clients, worker.served, worker.in_flight, worker.connections
 
     def close(self) -> None:
