@@ -127,6 +127,8 @@ cdef class Request:
         if self.scheme_ is None and self.stream_ is not None:
             self.scheme_ = self.stream_.scheme_c(self.head)
         return self.scheme_
+
+    @property
     def client_certificate(self):
         if self.certificate_ is None and self.stream_ is not None:
             self.certificate_ = self.stream_.certificate_c() or None

@@ -336,6 +336,10 @@ class Wire:
             return "heard nothing"
 
     @property
+    def scheme(self) -> str:
+        return "http" if self.tls is None else "https"
+
+    @property
     def worker(self) -> Worker:
         if self._worker is None:
             settings = resolve(Layers(app=self.settings))

@@ -47,9 +47,9 @@ def test_a_trusted_peer_tells_client_and_scheme(behind: Wire) -> None:
     client = behind.connect(PROXY)
     assert told(client, "X-Forwarded-For: 203.0.113.7", "X-Forwarded-Proto: https") == (("203.0.113.7", 0), "https")
     assert told(client, 'Forwarded: for="[2001:DB8:1::7]:4711";proto=https') == (("2001:db8:1::7", 4711), "https")
-    assert told(client, "X-Forwarded-For: 203.0.113.7:4711") == (("203.0.113.7", 4711), "http")
+    assert told(client, "X-Forwarded-For: 203.0.113.7:4711") == (("203.0.113.7", 4711), behind.scheme)
     assert told(client, "X-Forwarded-Proto: https") == ((PROXY, 50_000), "https")
-    assert told(client) == ((PROXY, 50_000), "http")
+    assert told(client) == ((PROXY, 50_000), behind.scheme)
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def test_a_trusted_peer_tells_client_and_scheme(behind: Wire) -> None:
     ],
 )
 def test_a_stranger_tells_nothing(behind: Wire, fields: list[str]) -> None:
-    assert told(behind.connect(STRANGER), *fields) == ((STRANGER, 50_000), "http")
+    assert told(behind.connect(STRANGER), *fields) == ((STRANGER, 50_000), behind.scheme)
 
 
 def test_what_a_client_writes_before_its_proxy_does_not_matter(behind: Wire) -> None:
@@ -82,7 +82,7 @@ def test_a_chain_of_proxies_is_followed_to_the_first_that_is_not_trusted(behind:
 def test_a_forged_field_of_the_other_kind_makes_a_client_nobody(behind: Wire) -> None:
     client = behind.connect(PROXY)
     fields = ["X-Forwarded-For: 203.0.113.7", "X-Forwarded-Proto: http", "Forwarded: for=127.0.0.1;proto=https"]
-    assert told(client, *fields) == (None, "http")
+    assert told(client, *fields) == (None, behind.scheme)
     assert told(client, "X-Forwarded-For: 203.0.113.7", "Forwarded: for=203.0.113.7")[0] == ("203.0.113.7", 0)
 
 
@@ -147,14 +147,14 @@ def test_who_comes_through_a_unix_socket_is_trusted(behind: Wire) -> None:
     client = behind.connect()
     client._extra["peername"] = ""
     assert told(client, "X-Forwarded-For: 203.0.113.7", "X-Forwarded-Proto: https") == (("203.0.113.7", 0), "https")
-    assert told(client) == (None, "http")
+    assert told(client) == (None, behind.scheme)
     assert statuses(client, "203.0.113.1", "203.0.113.2", "203.0.113.1") == [200, 200, 429]
 
 
 def test_a_peer_whose_name_is_gone_is_not_taken_for_one(behind: Wire) -> None:
     client = behind.connect()
     del client._extra["peername"]
-    assert told(client, "X-Forwarded-For: 203.0.113.7", "X-Forwarded-Proto: https") == (None, "http")
+    assert told(client, "X-Forwarded-For: 203.0.113.7", "X-Forwarded-Proto: https") == (None, behind.scheme)
     assert statuses(client, "203.0.113.1", "203.0.113.2") == [200, 429]
 
 
@@ -164,7 +164,7 @@ def test_nobody_is_trusted_where_that_is_off(behind: Wire, peer: str) -> None:
     client = behind.connect(peer)
     if not peer:
         client._extra["peername"] = ""
-    assert told(client, "X-Forwarded-For: 203.0.113.7") == ((peer, 50_000) if peer else None, "http")
+    assert told(client, "X-Forwarded-For: 203.0.113.7") == ((peer, 50_000) if peer else None, behind.scheme)
 
 
 def test_everyone_is_trusted_where_the_setting_says_so(behind: Wire) -> None:
