@@ -28,7 +28,7 @@ from pathlib import Path
 from highperf import _version
 
 PATIENCE_S = 30.0  # no test waits this long unless something is broken
-RUNNING = re.compile(r"running on http://(\[[^\]]+\]|[^:/]+):(\d+)")
+RUNNING = re.compile(r"running on https?://(\[[^\]]+\]|[^:/]+):(\d+)")
 # what a child may inherit: tools that look into it (coverage, sanitizers), never settings
 INHERITED = ("PATH", "HOME", "TMPDIR", "LD_PRELOAD", "ASAN_OPTIONS", "UBSAN_OPTIONS", "PYTHONMALLOC", "COVERAGE_")
 
