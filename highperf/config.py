@@ -50,6 +50,7 @@ PREFIX: Final = "HIGHPERF_"
 FAILURES_MOST: Final = 10_000  # of a circuit breaker, in a row
 FD_MOST: Final = 2**30
 REQUESTS_MOST: Final = 1_000_000
+CONNECTIONS_MOST: Final = 1_000_000_000
 WORKERS_MOST: Final = 256
 COUNT_MOST: Final = 1_000_000_000
 BUILD_VARIABLES: Final = frozenset({"HIGHPERF_BUILD"})  # for setup.py; a developer's shell may hold it
@@ -296,6 +297,14 @@ class Settings:
         _LIMITS,
         "Longest header field; above it 431.",
         variable="LIMIT_REQUEST_FIELD_SIZE",
+    )
+
+    limit_connections: int = _setting(
+        "0",
+        number("a whole number", least=0, most=CONNECTIONS_MOST),
+        _LIMITS,
+        "Connections that one worker keeps open; then idle and unfinished ones end. 0: as many as files may be open.",
+        variable="LIMIT_CONNECTIONS",
     )
 
     rate_limit_rps: float = _setting(

@@ -329,8 +329,10 @@ cdef class HttpProtocol(Incoming):
 
     cdef int wait_c(self, int kind) except -1:
         cdef Worker worker = self.worker
-        cdef TimeoutList timeouts = worker.reads
-        if kind == TIMER_IDLE:
+        cdef TimeoutList timeouts = worker.heads
+        if kind == TIMER_BODY:
+            timeouts = worker.bodies
+        elif kind == TIMER_IDLE:
             timeouts = worker.idles
         elif kind == TIMER_LINGER:
             timeouts = worker.partings if worker.draining else worker.lingers
@@ -497,6 +499,14 @@ cdef class HttpProtocol(Incoming):
             return self.give_body_up_c(HTTPError(408, reason))
         self.wary = True                # its request is answered
         return self.shut_c()
+
+    cdef bint evict_c(self) except -1:
+        # It is idle or lingers, or its head is not complete.
+        if self.transport is None or self.arrived_c() or self.transport.get_write_buffer_size():
+            return False
+        disarm_c(&self.read_timer)
+        self.close_c()
+        return True
 
     cdef int drain_c(self) except -1:
         # An idle connection ends in a moment; any other with the next answer that it is given.

@@ -36,6 +36,8 @@ cdef class Stream(TimerOwner):
     # The certificate by which it proved who it is, as ssl.SSLSocket.getpeercert() tells it, or None.
     cdef object certificate_c(self)
 
+    # Room is wanted for others: ends where nothing is lost by it, and says whether it does.
+    cdef bint evict_c(self) except -1
     # The server is stopping: no next request; and the end of all patience.
     cdef int drain_c(self) except -1
     cdef int close_c(self) except -1

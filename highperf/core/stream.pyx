@@ -35,6 +35,9 @@ cdef class Stream(TimerOwner):
     cdef object certificate_c(self):
         raise NotImplementedError("certificate_c")
 
+    cdef bint evict_c(self) except -1:
+        raise NotImplementedError("evict_c")
+
     cdef int drain_c(self) except -1:
         raise NotImplementedError("drain_c")
 

@@ -66,7 +66,8 @@ cdef class Worker:
     cdef bint behind                    # the application has had its time since now_ns was read
     cdef long long fixed_now_ns         # > 0: a test's clock
     cdef long long next_second_ns
-    cdef TimeoutList reads
+    cdef TimeoutList heads
+    cdef TimeoutList bodies
     cdef TimeoutList writes
     cdef TimeoutList idles
     cdef TimeoutList handshakes
@@ -87,6 +88,14 @@ cdef class Worker:
     # what is going on
     cdef set streams                    # open connections
     cdef Py_ssize_t most_open           # of them at once, in this second
+    cdef readonly Py_ssize_t limit_connections  # 0: any number
+    cdef public int limit_files         # numbers of files from here on are for other use; 0: any may be had
+    cdef int unasked                    # connections that have come since files were counted
+    cdef bint scarce                    # they were, then
+    cdef bint full                      # on_full was called
+    cdef public object on_full          # nobody can go for a new connection
+    cdef readonly long long evicted
+    cdef long long calm_ns              # when those of before are forgotten
     cdef set cycles                     # requests that wait
     cdef public bint ready
     cdef readonly bint announced        # every answer is its connection's last
@@ -122,5 +131,8 @@ cdef class Worker:
     cdef str next_request_id_c(self)
     cdef int take_head_c(self) except -1
     cdef int give_head_c(self, Head head, int callers) except -1
+    cdef bint crowded_c(self) noexcept
+    cdef int make_room_c(self) except -1
+    cdef int evict_c(self, TimeoutList timeouts, int wanted) except -1
     cdef int opened_c(self, object stream) except -1
     cdef int closed_c(self, object stream) except -1

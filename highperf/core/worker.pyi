@@ -20,10 +20,10 @@ class Worker:
         settings: gives ``read_timeout_ns``, ``write_timeout_ns``, ``idle_timeout_ns`` (0: off),
             ``limit_request_line`` (below 64 KiB), ``limit_request_field_size``,
             ``limit_request_fields``, ``limit_request_head``, ``limit_request_body`` (octets, number),
-            ``server_header`` (bool), ``rate_limit_rps`` and ``rate_limit_burst`` (requests; 0: off),
-            ``limit_concurrency`` (0: off), ``request_timeout_header`` (its name or the empty text),
-            ``forwarded_allow_ips`` (networks of the standard library\'s ipaddress) and
-            ``ssl_handshake_timeout_ns``.
+            ``limit_connections`` (0: off), ``server_header`` (bool), ``rate_limit_rps`` and
+            ``rate_limit_burst`` (requests; 0: off), ``limit_concurrency`` (0: off),
+            ``request_timeout_header`` (its name or the empty text), ``forwarded_allow_ips`` (networks of the
+            standard library's ipaddress) and ``ssl_handshake_timeout_ns``.
         loop: the event loop that will run the connections.
         app: what handlers see as ``request.app``.
         fallback: the Route of requests that no route takes; None: they are answered 404, 405 or 204.
@@ -36,6 +36,8 @@ class Worker:
 
     ready: bool
     on_idle: Callable[[], object] | None
+    on_full: Callable[[], object] | None
+    limit_files: int
     def __init__(
         self,
         router: Router,
@@ -112,6 +114,14 @@ class Worker:
         """Whether begin_drain was called."""
 
     @property
+    def limit_connections(self) -> int:
+        """As many connections may be open before idle or unfinished ones end for new ones; 0: any number."""
+
+    @property
+    def evicted(self) -> int:
+        """Connections that ended for new ones."""
+
+    @property
     def served(self) -> int:
         """Answers completed so far."""
 
@@ -132,7 +142,17 @@ class Worker:
         """Requests whose handlers wait for something."""
 
     def connection(self) -> Any:
-        """An HttpProtocol for a new connection: the factory for ``loop.create_server``."""
+        """An HttpProtocol for a new connection: the factory for ``loop.create_server``.
+
+        Where the worker is crowded, others end for it; where none may, ``on_full`` is called soon.
+        """
+
+    def has_room(self, files: int) -> bool:
+        """Whether another connection may come, beside that many other files."""
+
+    def make_room(self) -> bool:
+        """Ends idle, lingering or unfinished connections, the longest waiting first; False: there are none. Their
+        files are free in the next turn of the loop."""
 
     def announce(self) -> None:
         """Not ready from now on, and every answer carries ``Connection: close`` and ends its connection. New

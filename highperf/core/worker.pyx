@@ -16,7 +16,7 @@ from libc.stdlib cimport free, malloc
 from highperf.clock cimport monotonic_ns, unix_s
 from highperf.core.proxies cimport TrustedProxies
 from highperf.core.stream cimport Stream
-from highperf.guards.deadlines cimport NEVER, TimeoutList, Timer, TimerOwner, TimerWheel, armed_c
+from highperf.guards.deadlines cimport NEVER, YEAR_NS, TimeoutList, Timer, TimerOwner, TimerWheel, armed_c
 from highperf.segment cimport Segment
 from highperf.wire.buffers cimport BufferPool
 from highperf.wire.parser cimport Head
@@ -37,7 +37,28 @@ cdef enum:
     CONNECTION_BYTES = 2048             # about what an idle one takes of this process's memory
     AT_ONCE = 32                        # timers of one list that may expire in one turn of the loop
     WARNINGS = 10                       # of bad or slow requests, in a second
+    ASK_AT = 4                          # connections that come between two questions whether files are scarce
+    SPARED_MOST = 64                    # of those in whose place others go
+    CALM_NS = 10 * SECOND_NS            # so long nobody had to go: the next time is another one
     WATCH_PAUSE_MS = 5                  # from one turn of the loop that is timed to the next
+
+cdef extern from *:
+    """
+    #include <fcntl.h>
+    #include <unistd.h>
+    #include <errno.h>
+    /* The number that a file would get if it were opened after `others`: each gets the lowest that is free. */
+    static int hp_next_file(int others) {
+        int next = 0, fd = open("/", O_RDONLY | O_CLOEXEC);
+        if (fd < 0)
+            return errno == EMFILE || errno == ENFILE ? 1 << 30 : 0;
+        if (others > 0)
+            next = hp_next_file(others - 1);
+        close(fd);
+        return next > fd ? next : fd;
+    }
+    """
+    int hp_next_file(int others) noexcept
 
 cdef tuple REASONS = (                  # by Verdict
     None, "deadline_unstarted", "route_concurrency", "concurrency", "queue_delay", "rate_limit", "breaker",
@@ -80,6 +101,7 @@ cdef class Worker:
         self.limits.head_bytes = settings.limit_request_head
         self.limit_body = settings.limit_request_body
         self.proxies = TrustedProxies(settings.forwarded_allow_ips)
+        self.limit_connections = settings.limit_connections
         self.standing = StandingFields(settings.server_header)
         if self.limits.line_bytes >= PATH_SIZE:
             raise ValueError(f"limit_request_line must be below {PATH_SIZE}")
@@ -98,17 +120,19 @@ cdef class Worker:
         free(self.sealed_data)
 
     def make_timers(self, settings):
-        self.reads = TimeoutList(settings.read_timeout_ns)
+        # A timeout that is off still keeps its connections in order.
+        self.heads = TimeoutList(settings.read_timeout_ns or YEAR_NS)
+        self.bodies = TimeoutList(settings.read_timeout_ns)
         self.writes = TimeoutList(settings.write_timeout_ns)
-        self.idles = TimeoutList(settings.idle_timeout_ns)
+        self.idles = TimeoutList(settings.idle_timeout_ns or YEAR_NS)
         self.handshakes = TimeoutList(settings.ssl_handshake_timeout_ns)
         self.lingers = TimeoutList(LINGER_NS)
         self.half_closes = TimeoutList(HALF_CLOSE_NS)
         self.partings = TimeoutList(PARTING_NS)
         self.farewells = TimeoutList(FAREWELL_NS)
         self.timeouts = [
-            self.reads, self.writes, self.idles, self.lingers, self.half_closes, self.partings, self.farewells,
-            self.handshakes,
+            self.heads, self.bodies, self.writes, self.idles, self.lingers, self.half_closes, self.partings,
+            self.farewells, self.handshakes,
         ]
         self.deadlines = {}
         self.wheel = TimerWheel()
@@ -117,7 +141,63 @@ cdef class Worker:
     # ---- connections --------------------------------------------------------------------------
 
     def connection(self):
+        if not self.draining and self.crowded_c() and not self.make_room_c() and not self.full:
+            self.full = True
+            if self.on_full is not None:
+                self.loop.call_soon(self.on_full)       # not inside of an accept
         return self.protocol_class(self) if self.tls is None else self.secure_class(self)
+
+    def has_room(self, int files):
+        if self.limit_connections and len(self.streams) >= self.limit_connections:
+            return False
+        return self.limit_files == 0 or hp_next_file(files) < self.limit_files
+
+    cdef bint crowded_c(self) noexcept:
+        # Files are opened by the application as well, so what counts is whether one more can be had.
+        if self.limit_connections and len(self.streams) >= self.limit_connections:
+            return True
+        if self.limit_files == 0:
+            return False
+        self.unasked += 1
+        if self.scarce or self.unasked >= ASK_AT:
+            self.unasked = 0
+            self.scarce = hp_next_file(0) >= self.limit_files
+        return self.scarce
+
+    def make_room(self):
+        self.touch_c()
+        self.full = False
+        return self.make_room_c() > 0
+
+    cdef int make_room_c(self) except -1:
+        # Ends those who miss least by it, the longest waiting first; some at once where there are many, for
+        # more will come. Their files are free in the next turn of the loop.
+        cdef TimeoutList timeouts
+        cdef int wanted = max(1, min(AT_ONCE, len(self.streams) // AT_ONCE))
+        cdef int ended = 0
+        for timeouts in (self.idles, self.lingers, self.heads):
+            ended += self.evict_c(timeouts, wanted - ended)
+        if ended:
+            if self.now_ns >= self.calm_ns:
+                self.logger.warning("As many connections are open as may be (%d): idle and unfinished ones end for "
+                                    "new ones", len(self.streams))
+            self.calm_ns = self.now_ns + CALM_NS
+        self.evicted += ended
+        return ended
+
+    cdef int evict_c(self, TimeoutList timeouts, int wanted) except -1:
+        cdef Timer* timer
+        cdef int ended = 0
+        cdef int spared = 0
+        while ended < wanted and spared < SPARED_MOST:
+            timer = timeouts.at_c(spared)
+            if timer == NULL:
+                break
+            if (<Stream>timer.owner).evict_c():
+                ended += 1
+            else:
+                spared += 1
+        return ended
 
     @property
     def connections(self):

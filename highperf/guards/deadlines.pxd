@@ -16,8 +16,10 @@ cdef extern from *:
     """
     #include <stdint.h>
     #define HP_NEVER 0x7FFFFFFFFFFFFFFFLL
+    #define HP_YEAR_NS (365LL * 24 * 3600 * 1000000000LL)
     """
-    const long long NEVER "HP_NEVER"    # later than any due time
+    const long long NEVER "HP_NEVER"        # later than any due time
+    const long long YEAR_NS "HP_YEAR_NS"    # the longest timeout: no sum of it and a clock's time overflows
 
 cdef enum:
     SLOT_NS = 1_000_000         # what a wheel rounds due times up to
@@ -63,6 +65,8 @@ cdef class TimeoutList:
     cdef long long next_due_c(self) noexcept nogil
     # The earliest timer that is due at now_ns, disarmed; NULL when none is.
     cdef Timer* pop_expired_c(self, long long now_ns) noexcept nogil
+    # The timer that comes after this number of earlier ones, still armed; NULL when there is none.
+    cdef Timer* at_c(self, Py_ssize_t place) noexcept nogil
 
 
 cdef class TimerWheel:

@@ -14,16 +14,13 @@
 
 cimport cython
 
-from highperf.guards.deadlines cimport MARKS, NEVER, SLOT_NS, SLOTS, Timer, disarm_c
+from highperf.guards.deadlines cimport MARKS, NEVER, SLOT_NS, SLOTS, YEAR_NS, Timer, disarm_c
 
 cdef extern from *:
     """
     #define hp_lowest_bit(word) __builtin_ctzll(word)
     """
     int lowest_bit "hp_lowest_bit"(uint64_t word) noexcept nogil     # of a word that is not 0
-
-# Bounds a timeout, so that no sum of it and a clock's time overflows.
-cdef long long YEAR_NS = 365 * 24 * 3600 * <long long>1_000_000_000
 
 
 cdef class TimerOwner:
@@ -91,6 +88,13 @@ cdef class TimeoutList:
             return NULL
         disarm_c(timer)
         return timer
+
+    cdef Timer* at_c(self, Py_ssize_t place) noexcept nogil:
+        cdef Timer* timer = self.head.next
+        while place > 0 and timer != &self.head:
+            timer = timer.next
+            place -= 1
+        return NULL if timer == &self.head else timer
 
 
 @cython.final

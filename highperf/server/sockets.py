@@ -106,14 +106,15 @@ def listen(listener: socket.socket, backlog: int) -> None:
         raise StartupError(_listen_failure(error, listener)) from None
 
 
-def take_waiting(listener: socket.socket) -> list[socket.socket]:
-    """The connections that the kernel has completed and nobody has accepted yet."""
-    taken = []
-    while True:
+def take_waiting(listener: socket.socket, most: int = sys.maxsize) -> list[socket.socket]:
+    """The connections that the kernel has completed and nobody has accepted yet, but no more than that many."""
+    taken: list[socket.socket] = []
+    while len(taken) < most:
         try:
             taken.append(listener.accept()[0])
-        except OSError:  # BlockingIOError: no more of them
-            return taken
+        except OSError:  # BlockingIOError: no more of them; or no file is left
+            break
+    return taken
 
 
 def url_of(listener: socket.socket, scheme: str = "http") -> str:

@@ -26,9 +26,10 @@ from highperf.core.worker import Worker
 from highperf.errors import SHUTTING_DOWN, StartupError
 from highperf.segment import Segment
 from highperf.server.board import Tally
+from highperf.server.door import Door
 from highperf.server.loader import user_code_failure
 from highperf.server.logs import logger
-from highperf.server.sockets import listen, take_waiting
+from highperf.server.sockets import listen
 from highperf.values import SECOND, counted, show_decimal, show_duration, show_size
 from highperf.wire.router import Router
 
@@ -128,7 +129,7 @@ class Server:
         self._drain_s = 0.0  # loop.time() at which it stops to accept connections
         self._deadline_s = 0.0  # loop.time() at which running requests are cancelled
         self._has_successor = False  # on the same sockets
-        self._accepting: dict[int, list[tuple[asyncio.Server, socket.socket]]] = {}  # by slot
+        self._door = Door(worker.loop, worker, settings.backlog)
         self._adopting: set[asyncio.Task[None]] = set()
 
     def announce(self) -> None:
@@ -160,15 +161,13 @@ class Server:
             for listener in listeners:
                 listener.close()
             return
-        self._accepting[slot] = []
-        adopting = self.loop.create_task(self._accept(slot, listeners))
+        adopting = self.loop.create_task(self._door.add(slot, listeners))
         self._adopting.add(adopting)
         adopting.add_done_callback(self._adopting.discard)
 
     def release(self, slot: int) -> None:
         """Leave the sockets that were adopted to a worker of their own."""
-        for server, _ in self._accepting.pop(slot, []):
-            server.close()
+        self._door.remove(slot)
 
     @property
     def tally(self) -> Tally:
@@ -232,24 +231,17 @@ class Server:
     async def _listen(self) -> None:
         for listener in self._listeners:
             listen(listener, self.settings.backlog)  # create_server would keep a refusal to itself
-        self._accepting[OWN_SLOT] = []
-        await self._accept(OWN_SLOT, self._listeners)
+        await self._door.add(OWN_SLOT, self._listeners)
         self.worker.ready = True
-
-    async def _accept(self, slot: int, listeners: Sequence[socket.socket]) -> None:
-        for listener in listeners:
-            server = await self.loop.create_server(self.worker.connection, sock=listener, backlog=self.settings.backlog)
-            if slot in self._accepting:
-                self._accepting[slot].append((server, listener))
-            else:
-                server.close()  # released meanwhile
 
     # Stop.
 
     async def _drain(self) -> None:
         worker = self.worker
         worker.begin_drain()
-        await self._stop_accepting()
+        if not self._has_successor:
+            await self._door.take_in(self._deadline_s)
+        self._door.shut()
         idle = self.loop.create_future()
         worker.on_idle = partial(_settle, idle)
         if worker.connections:
@@ -265,20 +257,6 @@ class Server:
             worker.abort()
         worker.on_idle = None
         worker.close()
-
-    async def _stop_accepting(self) -> None:
-        """Take in the connections that the kernel has completed, for closing their listener would reset them."""
-        arrivals: list[socket.socket] = []
-        for slot in list(self._accepting):
-            if not self._has_successor:
-                for _, listener in self._accepting[slot]:
-                    arrivals += take_waiting(listener)
-            self.release(slot)
-        for connection in arrivals:
-            try:
-                await self.loop.connect_accepted_socket(self.worker.connection, connection)
-            except OSError:
-                connection.close()
 
     async def _stop_application(self) -> int:
         shutdown = self.loop.create_task(self.app.shutdown())

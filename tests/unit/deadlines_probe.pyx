@@ -81,6 +81,12 @@ def pop_expired(where, long long now_ns):
     return None if timer == NULL else (<object>timer.owner, timer.kind)
 
 
+def at(TimeoutList timeouts not None, Py_ssize_t place):
+    """Number of the timer at this place of the list, or None."""
+    cdef Timer* timer = timeouts.at_c(place)
+    return None if timer == NULL else timer.kind
+
+
 def pop_all(where, long long now_ns):
     """Numbers of all expired timers, in the order in which they are handed out."""
     numbers = []

@@ -55,6 +55,15 @@ def test_timers_armed_at_the_same_time_expire_in_the_order_they_were_armed(probe
     assert probe.pop_all(timeouts, 107) == [1, 2, 0]
 
 
+def test_timers_can_be_looked_at_in_their_order(probe: Any) -> None:
+    timeouts, owner = TimeoutList(100), probe.Owner(3)
+    assert probe.at(timeouts, 0) is None
+    for now_ns, index in enumerate([2, 0, 1]):
+        owner.arm(timeouts, index, now_ns)
+    assert [probe.at(timeouts, place) for place in range(5)] == [2, 0, 1, None, None]
+    assert owner.armed() == [0, 1, 2]
+
+
 def test_empty_list_is_never_due(probe: Any) -> None:
     timeouts, owner = TimeoutList(100), probe.Owner(1)
     assert probe.next_due(timeouts) is None
