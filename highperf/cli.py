@@ -18,15 +18,14 @@ import click
 from highperf._version import __version__
 from highperf.config import (
     OPTIONS,
-    EnvFile,
     Layers,
     Option,
     Settings,
     describe,
-    read_env_file,
     resolve,
     unknown_variables,
 )
+from highperf.env_file import EnvFile, read_env_file
 from highperf.errors import HighperfError
 
 if TYPE_CHECKING:

@@ -14,7 +14,8 @@ ROOMS = {
     "values": set(),
     "callables": set(),
     "threads": set(),
-    "config": {"values"},
+    "env_file": {"values"},
+    "config": {"env_file", "values"},
     "segment": {"clock"},
     "wire": {"clock"},
     "guards": {"clock", "segment"},
@@ -27,7 +28,7 @@ ROOMS = {
     "testing": {"core", "wire", "config", "values"},
     "__init__": {"app", "policies", "core", "wire", "guards"},
     "service": {"__init__", "app", "values"},
-    "cli": {"server", "app", "service", "config", "values"},
+    "cli": {"server", "app", "service", "config", "env_file", "values"},
     "__main__": {"cli"},
 }
 EVERYONE = {"errors", "_version"}

@@ -9,16 +9,15 @@ import pytest
 
 from highperf.config import (
     OPTIONS,
-    EnvFile,
     Layers,
     Settings,
     as_texts,
     describe,
     from_texts,
-    read_env_file,
     resolve,
     unknown_variables,
 )
+from highperf.env_file import EnvFile, read_env_file
 from highperf.errors import ConfigError
 
 SECOND = 1_000_000_000
