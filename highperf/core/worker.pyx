@@ -175,7 +175,7 @@ cdef class Worker:
         cdef TimeoutList timeouts
         cdef int wanted = max(1, min(AT_ONCE, len(self.streams) // AT_ONCE))
         cdef int ended = 0
-        for timeouts in (self.idles, self.lingers, self.heads):
+        for timeouts in (self.idles, self.lingers, self.handshakes, self.heads):
             ended += self.evict_c(timeouts, wanted - ended)
         if ended:
             if self.now_ns >= self.calm_ns:
@@ -309,7 +309,7 @@ cdef class Worker:
             self.tick_handle.cancel()
         self.tick_due_ns = due_ns
         # The loop counts in milliseconds: round up, so that nothing is found not yet due.
-        self.tick_handle = self.loop.call_later((max(0, due_ns - self.now_ns) // 1_000_000 + 1) / 1000, self.tick)
+        self.tick_handle = self.loop.call_later((max(0, due_ns - self.now_ns) // 1_000_000 + 1) / 1000.0, self.tick)
         return 0
 
     def tick(self):
@@ -368,7 +368,7 @@ cdef class Worker:
         self.wanted = True
         if not self.watching:
             self.watching = True
-            self.loop.call_later(WATCH_PAUSE_MS / 1000, self.begin_turn)
+            self.loop.call_later(WATCH_PAUSE_MS / 1000.0, self.begin_turn)
         return 0
 
     def begin_turn(self):
