@@ -29,6 +29,7 @@ cdef class TlsTransport(Stream):
     cdef bint crowded           # http was told not to write on
     cdef bint resting           # http does not want to read
     cdef bint refused           # the handshake failed: what comes is discarded
+    cdef bint dry               # arrived has no whole record
     cdef bint eof               # the peer will send no more
     cdef bint eof_told          # and http knows
     cdef bint parted            # our close_notify is sent

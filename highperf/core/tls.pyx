@@ -26,7 +26,6 @@ from highperf.guards.deadlines cimport disarm_c
 from highperf.wire.buffers cimport Buffer
 from highperf.wire.response cimport PERSIST_CLOSE, write_head_c
 
-import logging
 import ssl
 from collections import deque
 
@@ -46,7 +45,6 @@ cdef enum:
     TURN_SLICES = 16            # in one turn of the loop
     HIGH_WATER = 64 * 1024      # unsent octets at which http is told not to write on, ...
     LOW_WATER = 16 * 1024       # ... and those at which it may again
-    TELL_NS = 1_000_000_000     # from one failed handshake that is told at level INFO to the next
 
 cdef bytes NOT_PLAIN = b'{"type":"about:blank","title":"Bad Request","status":400,"detail":"this port speaks HTTPS"}'
 
@@ -101,9 +99,7 @@ cdef class TlsTransport(Stream):
     def eof_received(self):
         self.worker.touch_c()
         if self.http is None:
-            if not self.refused:
-                self.tell_c("the client left")
-            return False
+            return False        # a probe that only connects, as likely as not: not worth a line
         self.eof = True
         if not self.resting:
             self.end_input_c()
@@ -149,10 +145,7 @@ cdef class TlsTransport(Stream):
         disarm_c(&self.timer)
         self.http = <Outgoing>self.worker.protocol_class(self.worker)
         self.http.connection_made(self)
-        self.worker.closed_c(self)
-        if self.arrived.pending:        # a request, whose answer OpenSSL's tickets will leave with
-            return 0
-        return self.pass_on_c(0)
+        return self.worker.closed_c(self)
 
     cdef int refuse_c(self, object error) except -1:
         # A peer that is still sending would lose the alert to a reset: read on for a while.
@@ -178,14 +171,7 @@ cdef class TlsTransport(Stream):
         return self.worker.pool.release_c(out)
 
     cdef int tell_c(self, str why) except -1:
-        # Whoever scans the port must not fill the log; whose certificate is refused wants to know.
-        cdef Worker worker = self.worker
-        cdef int level = logging.DEBUG
-        if worker.now_ns >= worker.tell_tls_ns:
-            worker.tell_tls_ns = worker.now_ns + TELL_NS
-            level = logging.INFO
-        worker.logger.log(level, "TLS handshake with %s failed: %s", self.peer_c(), why)
-        return 0
+        return self.worker.warn_c("TLS handshake with %s failed: %s", (self.peer_c(), why))
 
     cdef object peer_c(self):
         return None if self.tcp is None else self.tcp.get_extra_info("peername")
@@ -196,6 +182,11 @@ cdef class TlsTransport(Stream):
         return self.close_c()
 
     # A connection that is still shaking hands is a Stream without requests.
+
+    cdef bint evict_c(self) except -1:
+        disarm_c(&self.timer)
+        self.close_c()
+        return True
 
     cdef int drain_c(self) except -1:
         return self.worker.arm_c(self.worker.partings, &self.timer)
@@ -222,11 +213,11 @@ cdef class TlsTransport(Stream):
     cdef int unseal_c(self) except -1:
         # Opens what has come. Must not be called from within http, which uses the read buffer.
         cdef Py_ssize_t size
-        while not self.resting and self.ending != CLOSED and self.arrived.pending:
+        self.dry = False
+        while not self.dry and not self.resting and self.ending != CLOSED:
             size = self.read_records_c()
-            if size == 0:
-                break
-            self.http.buffer_updated(size)
+            if size:
+                self.http.buffer_updated(size)
         if self.eof and not self.resting:
             self.end_input_c()
         return 0
@@ -239,18 +230,20 @@ cdef class TlsTransport(Stream):
         try:
             while READ_SIZE - size >= RECORD_SIZE:
                 got = self.unseal(RECORD_SIZE, room)
-                if got == 0:
-                    self.eof = True         # close_notify
-                    break
                 size += got
-                if not self.arrived.pending:
+                if got == 0:                # close_notify
+                    self.eof = True
+                if got == 0 or not self.arrived.pending:
+                    self.dry = True
                     break
                 room = PyMemoryView_FromMemory(worker.read_data + size, READ_SIZE - size, PyBUF_WRITE)
         except WantRead:
-            self.pass_on_c(0)                # what OpenSSL answers by itself: tickets, a change of keys
-        except ZeroReturn:
-            self.eof = True                 # the same, after ours
+            self.dry = True
+            self.pass_on_c(0)               # what OpenSSL says by itself: tickets, an answer to new keys
+        except ZeroReturn:                  # close_notify, after ours
+            self.dry = self.eof = True
         except SslError as error:
+            self.dry = True
             self.fail_c(error)
             return 0
         return size
@@ -323,7 +316,9 @@ cdef class TlsTransport(Stream):
             self.http.pause_writing()
 
     def get_write_buffer_size(self):
-        return self.backlog_size + (0 if self.tcp is None else self.tcp.get_write_buffer_size())
+        if not self.blocked or self.tcp is None:
+            return self.backlog_size
+        return self.backlog_size + self.tcp.get_write_buffer_size()
 
     def can_write_eof(self):
         return True

@@ -81,7 +81,6 @@ cdef class Worker:
     cdef bint watching                  # turns of the loop are being timed
     cdef bint wanted                    # a request came since the last one was
     cdef long long turn_began_ns        # 0: not yet
-    cdef long long tell_tls_ns          # when a failed handshake is worth a line again
     cdef object tick_handle
     cdef long long tick_due_ns
 
