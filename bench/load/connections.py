@@ -4,11 +4,13 @@ import contextlib
 import os
 import resource
 import socket
+import ssl
 import struct
 import time
 from collections.abc import Iterator
 
 from bench.load import machine
+from bench.load.client import unverified
 from bench.load.places import HOST
 from bench.load.sampling import Sample, Settings
 from bench.load.server import NotMeasured, Server
@@ -34,7 +36,7 @@ def measure_idle(server: Server, workload: Workload, settings: Settings) -> Samp
     request = _request(workload)
     machine.wait_until_quiet(server, settings.max_other_pct, settings.patience_s)
     with contextlib.ExitStack() as open_ones:
-        warm = open_ones.enter_context(_connect(server.port))
+        warm = open_ones.enter_context(_connect(server))
         for _ in range(WARM_REQUESTS):
             _exchange(warm, request)
         time.sleep(SETTLE_S)
@@ -42,7 +44,7 @@ def measure_idle(server: Server, workload: Workload, settings: Settings) -> Samp
         before = server.rss()
         idle = []
         for _ in range(settings.idle_connections):
-            idle.append(open_ones.enter_context(_connect(server.port)))
+            idle.append(open_ones.enter_context(_connect(server)))
             _exchange(idle[-1], request)
         time.sleep(SETTLE_S)
         after = server.rss()
@@ -63,7 +65,7 @@ def measure_crowd(server: Server, workload: Workload, settings: Settings) -> Sam
     rss, cpu = server.rss(), server.cpu()
     with _pinned(settings.client_cpu), contextlib.ExitStack() as open_ones:
         start = time.monotonic()
-        crowd = [open_ones.enter_context(_connect(server.port)) for _ in range(settings.crowd)]
+        crowd = [open_ones.enter_context(_connect(server)) for _ in range(settings.crowd)]
         connected = time.monotonic()
         for _ in range(WAVES):
             _wave(crowd, request)
@@ -83,10 +85,10 @@ def _request(workload: Workload) -> bytes:
     return f"GET {workload.path} HTTP/1.1\r\nHost: {HOST}\r\n\r\n".encode()
 
 
-def _connect(port: int) -> socket.socket:
-    connection = socket.create_connection((HOST, port), timeout=TIMEOUT_S)
+def _connect(server: Server) -> socket.socket:
+    connection = socket.create_connection((HOST, server.port), timeout=TIMEOUT_S)
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
-    return connection
+    return unverified().wrap_socket(connection) if server.peer.scheme == "https" else connection
 
 
 def _exchange(connection: socket.socket, request: bytes) -> None:
@@ -130,8 +132,8 @@ def _wave(crowd: list[socket.socket], request: bytes) -> None:
 def _is_closed(connection: socket.socket) -> bool:
     connection.setblocking(False)
     try:
-        return not connection.recv(1, socket.MSG_PEEK)
-    except BlockingIOError:
+        return not connection.recv(1)
+    except (BlockingIOError, ssl.SSLWantReadError):
         return False
 
 

@@ -28,15 +28,16 @@ class Peer:
     env: dict[str, str] = field(default_factory=dict)
     distributions: str = ""  # Python distributions whose versions are reported
     version_command: str = ""
+    scheme: str = "http"
     canned: bool = False  # fixed answers: whether it routes and validates is not checked
     config: tuple[str, str] | None = None  # a file of apps/, and what stands for @EXTRA@ in it
     note: str = ""
 
 
-def highperf(name: str, app: str, env: dict[str, str] | None = None, **more: Any) -> Peer:
+def highperf(name: str, app: str, env: dict[str, str] | None = None, flags: str = "", **more: Any) -> Peer:
     return Peer(
         name,
-        f"{{python}} -m highperf {app} --app-dir {{apps}} --port {{port}} --backlog 4096 --log-level warning",
+        f"{{python}} -m highperf {app} --app-dir {{apps}} --port {{port}} --backlog 4096 --log-level warning {flags}",
         env={"PYTHONPATH": "{root}", "IDLE_TIMEOUT": "300s"} | (env or {}),
         distributions="highperf uvloop orjson",
         **more,

@@ -38,7 +38,8 @@ def measure_load(server: Server, workload: Workload, settings: Settings) -> Samp
 
 
 def drive(server: Server, workload: Workload, seconds: int, settings: Settings) -> wrk.Report:
-    return wrk.drive(server.port, workload, seconds, settings.connections, settings.client_cpu)
+    cpu, scheme = settings.client_cpu, server.peer.scheme
+    return wrk.drive(server.port, workload, seconds, settings.connections, cpu, scheme)
 
 
 def _sample(server: Server, workload: Workload, settings: Settings) -> Sample:

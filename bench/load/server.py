@@ -139,7 +139,7 @@ class Server:
         deadline = time.monotonic() + START_S
         while time.monotonic() < deadline and self.process.poll() is None:
             with contextlib.suppress(OSError):
-                if client.ask(self.port, "GET", "/healthz", timeout_s=2).status == 200:
+                if client.ask(self.port, "GET", "/healthz", timeout_s=2, scheme=self.peer.scheme).status == 200:
                     return
             time.sleep(POLL_S)
         said = self.log.read_text(errors="replace").strip().rpartition("\n")[2]

@@ -46,12 +46,12 @@ def version() -> str:
     return output.split("Copyright")[0].strip()
 
 
-def drive(port: int, workload: Workload, seconds: float, connections: int, cpu: int) -> Report:
+def drive(port: int, workload: Workload, seconds: float, connections: int, cpu: int, scheme: str = "http") -> Report:
     script = RUN / f"wrk-{workload.name}.lua"
     parts = (*workload.scripts, "report.lua")
     script.write_text("\n".join((LUA / part).read_text() for part in parts))
     flags = f"-t1 -c{connections} -d{seconds:.0f}s --timeout {REQUEST_TIMEOUT_S}s --latency".split()
-    command = ["wrk", *flags, "-s", str(script), f"http://{HOST}:{port}{workload.path}"]
+    command = ["wrk", *flags, "-s", str(script), f"{scheme}://{HOST}:{port}{workload.path}"]
     before = _cpu_of_ended_children()
     process = start(command, cpu, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     try:

@@ -1,0 +1,224 @@
+"""What TLS costs: CPU time of a keep-alive request beside one without, of handshakes, and memory per connection.
+
+Needs the openssl command, which makes the certificates and the handshakes.
+"""
+
+import argparse
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from statistics import median
+
+from bench.load import machine, procfs
+from bench.load.client import ask
+from bench.load.connections import measure_idle, raise_descriptor_limit
+from bench.load.peers import Peer, highperf
+from bench.load.places import HOST, LOG, RESULTS, RUN
+from bench.load.results import Entry, Record, Results
+from bench.load.sampling import Sample, Settings, measure_load
+from bench.load.server import NotMeasured, Server, exit_on_sigterm, start
+from bench.load.tables import row
+from bench.load.workloads import WORKLOADS
+
+GOAL = 2.0
+PLAIN, TLS = "plain", "tls"
+APP = "highperf_app:app"
+REQUESTS = ("healthz", "user")
+IDLE = "idle"
+KEYS = {"ECDSA P-256": "ec -pkeyopt ec_paramgen_curve:P-256", "RSA 2048": "rsa:2048"}
+# For openssl s_time, which does not take the tickets of TLS 1.3.
+HANDSHAKES = {
+    "TLS 1.3": ("-tls1_3", "-new"),
+    "TLS 1.2": ("-tls1_2", "-new"),
+    "TLS 1.2 resumed": ("-tls1_2", "-reuse"),
+}
+MADE = re.compile(r"(\d+) connections in \d+ real seconds")
+HOLD_S = 240.0
+
+
+def certified(key: str) -> Peer:
+    """A server with a certificate of this kind."""
+    name = key.split()[0].lower()
+    certificate, private = RUN / f"{name}.crt", RUN / f"{name}.key"
+    command = ["openssl", "req", "-x509", "-nodes", "-days", "30", "-subj", "/CN=localhost", "-newkey"]
+    command += [*KEYS[key].split(), "-keyout", str(private), "-out", str(certificate)]
+    subprocess.run(command, check=True, capture_output=True)
+    flags = f"--ssl-certfile {certificate} --ssl-keyfile {private}"
+    return highperf(f"{TLS}-{name}", APP, flags=flags, scheme="https")
+
+
+# ---- requests on connections that stay, and what these hold ----------------------------------------
+
+
+def measure_requests(results: Results, number: int, peers: dict[str, Peer], settings: Settings) -> None:
+    names = [PLAIN, TLS] if number % 2 else [TLS, PLAIN]
+    for workload in REQUESTS:
+        for name in names:
+            with Server(peers[name], settings.server_cpu) as server:
+                if ask(server.port, "GET", WORKLOADS[workload].path, scheme=server.peer.scheme).status != 200:
+                    raise NotMeasured(f"{name} does not answer {workload}")
+                sample = measure_load(server, WORKLOADS[workload], settings)
+            note(results, name, workload, number, sample)
+    for name in names:
+        with Server(peers[name], settings.server_cpu) as server:
+            note(results, name, IDLE, number, measure_idle(server, WORKLOADS[IDLE], settings))
+
+
+def note(results: Results, name: str, workload: str, number: int, sample: Sample) -> None:
+    record = results.peers.setdefault(name, Entry("", "")).records.setdefault(workload, Record())
+    record.add(number, sample)
+    figure = "bytes_per_connection" if workload == IDLE else "cpu_us"
+    print(f"  {number} {name:12} {workload:28} {record.figures[figure][-1]:10.2f} {figure}", flush=True)
+
+
+# ---- handshakes ------------------------------------------------------------------------------------
+
+
+def measure_handshakes(results: Results, number: int, settings: Settings) -> None:
+    for key in KEYS:
+        with Server(certified(key), settings.server_cpu) as server:
+            for name, flags in HANDSHAKES.items():
+                shake_hands(server, flags, settings.warmup, settings)
+                note(results, f"{TLS} {key}", name, number, handshake_sample(server, flags, settings))
+
+
+def handshake_sample(server: Server, flags: tuple[str, str], settings: Settings) -> Sample:
+    machine.wait_until_quiet(server, settings.max_other_pct, settings.patience_s)
+    before, busy, begin = server.cpu(), procfs.busy_seconds(), time.monotonic()
+    made = shake_hands(server, flags, settings.seconds, settings)
+    cpu, wall = server.cpu().since(before), time.monotonic() - begin
+    return {
+        "handshakes": made,
+        "cpu_us": cpu.total * 1e6 / made,
+        "user_us": cpu.user * 1e6 / made,
+        "system_us": cpu.system * 1e6 / made,
+        "server_cpu_pct": 100 * cpu.total / wall,
+        "busy_pct": 100 * (procfs.busy_seconds() - busy) / wall,
+    }
+
+
+def shake_hands(server: Server, flags: tuple[str, str], seconds: int, settings: Settings) -> int:
+    """How many handshakes one client has made, one after another."""
+    command = ["openssl", "s_time", "-connect", f"{HOST}:{server.port}", *flags, "-time", str(seconds)]
+    process = start(command, settings.client_cpu, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    try:
+        said, _ = process.communicate()
+    finally:
+        process.kill()  # of no effect on one that has ended
+    found = MADE.search(said)
+    if found is None or found[1] == "0":
+        raise NotMeasured(f"openssl made no handshake: {said[-200:]}")
+    return int(found[1])
+
+
+# ---- the run ---------------------------------------------------------------------------------------
+
+
+def measure(results: Results, rounds: int, settings: Settings) -> None:
+    turn = machine.Turn(HOLD_S)
+    peers = {PLAIN: highperf(PLAIN, APP), TLS: certified(next(iter(KEYS)))}
+    for number in range(1, rounds + 1):
+        turn.take()
+        measure_requests(results, number, peers, settings)
+        measure_handshakes(results, number, settings)
+    turn.give_back()
+
+
+def render(results: Results) -> str:
+    titles = ["request", "CPU µs", "user", "system", "with TLS", "user", "system", "x plain", "range", f"goal ≤ {GOAL}"]
+    lines = [row(titles), "|---" + "|---:" * (len(titles) - 1) + "|"]
+    shares = ("cpu_us", "user_us", "system_us")
+    for workload in REQUESTS:
+        plain, secure = results.peers[PLAIN].records[workload], results.peers[TLS].records[workload]
+        ratios = secure.ratios(plain, "cpu_us")
+        figures = [f"{record.median(share):.2f}" for record in (plain, secure) for share in shares]
+        verdict = "met" if median(ratios) <= GOAL else "MISSED"
+        spread = f"{min(ratios):.2f}-{max(ratios):.2f}"
+        lines.append(row([f"GET {WORKLOADS[workload].path}", *figures, f"{median(ratios):.2f}", spread, verdict]))
+    lines += ["", *render_handshakes(results), "", *render_memory(results)]
+    return "\n".join(lines)
+
+
+def render_handshakes(results: Results) -> list[str]:
+    titles = ["handshake", "CPU µs", "user", "system", "per second of CPU"]
+    lines = [row(titles), "|---" + "|---:" * (len(titles) - 1) + "|"]
+    for key in KEYS:
+        for workload, record in results.peers[f"{TLS} {key}"].records.items():
+            cpu_us = record.median("cpu_us")
+            figures = [f"{record.median(share):.0f}" for share in ("cpu_us", "user_us", "system_us")]
+            lines.append(row([f"{key}, {workload}", *figures, f"{1e6 / cpu_us:,.0f}"]))
+    return lines
+
+
+def render_memory(results: Results) -> list[str]:
+    lines = [row(["idle connection", "octets"]), "|---|---:|"]
+    for name in (PLAIN, TLS):
+        lines.append(row([name, f"{results.peers[name].records[IDLE].median('bytes_per_connection'):,.0f}"]))
+    return lines
+
+
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m bench.load.tls",
+        description=__doc__,
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    add = parser.add_argument
+    add("--rounds", type=int, default=5)
+    add("--seconds", type=int, default=2)
+    add("--warmup", type=int, default=1)
+    add("--connections", type=int, default=64)
+    add("--idle-connections", type=int, default=1000)
+    add("--server-cpu", type=int, default=0)
+    add("--client-cpu", type=int, default=1)
+    add("--max-other", type=float, default=5, help="CPU %% that other processes may use")
+    add("--retries", type=int, default=2, help="times a disturbed sample is taken again")
+    add("--patience", type=float, default=5, help="seconds to wait for a quiet machine")
+    add("--out", type=Path, help="file of results (default: bench/results/<date>-<machine>-tls.json)")
+    add("--table", action="store_true", help="only print the tables of the file")
+    options = parser.parse_args(arguments)
+    if options.out is None:
+        options.out = RESULTS / f"{time.strftime('%Y-%m-%d')}-{machine.nickname()}-tls.json"
+    return options
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    exit_on_sigterm()
+    options = parse(arguments)
+    if options.table:
+        print(render(Results.load(options.out)))
+        return
+    if not shutil.which("openssl") or not shutil.which("wrk"):
+        sys.exit("bench.load.tls: wrk and openssl are needed")
+    raise_descriptor_limit()
+    settings = Settings(
+        options.seconds,
+        options.warmup,
+        options.connections,
+        options.server_cpu,
+        options.client_cpu,
+        options.idle_connections,
+        crowd=0,
+        max_other_pct=options.max_other,
+        retries=options.retries,
+        patience_s=options.patience,
+    )
+    for folder in (RUN, LOG):
+        folder.mkdir(parents=True, exist_ok=True)
+    results = Results(machine.describe(settings.server_cpu), asdict(settings))
+    try:
+        measure(results, options.rounds, settings)
+    except NotMeasured as error:
+        sys.exit(f"bench.load.tls: {error}")
+    results.save(options.out)
+    print(render(results))
+    print(f"\nsaved: {options.out}")
+
+
+if __name__ == "__main__":
+    main()
