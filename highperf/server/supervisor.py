@@ -20,6 +20,7 @@ import asyncio
 import os
 import signal
 from collections.abc import Coroutine, Iterator
+from dataclasses import replace
 from typing import Any, Final
 
 from highperf.config import WORKERS_MOST, Settings
@@ -209,7 +210,8 @@ class Supervisor:
         self._parts.add(fresh)
         self._starting.add(fresh)
         try:
-            settings = await fresh.reach(fresh.settings)
+            # whether a flag gave the address only this process can tell, whose flags they are
+            settings = replace(await fresh.reach(fresh.settings), address_is_flag=self._settings.address_is_flag)
             if self._listeners is None:
                 self._listeners = open_listeners(settings, may_grow=True)
                 slot.listeners = self._listeners.slots[0]

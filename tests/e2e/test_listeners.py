@@ -269,8 +269,9 @@ def test_the_sockets_of_systemd_are_served_without_being_asked_for(listener: soc
         assert fetch(socket.AF_INET, listener.getsockname()) == (200, b"hello")
 
 
-def test_an_address_on_the_command_line_is_stronger_than_systemd(listener: socket.socket) -> None:
-    program = activated(listener, "shop:app", "--port", "0")
+@each_kind
+def test_an_address_on_the_command_line_is_stronger_than_systemd(listener: socket.socket, workers: str) -> None:
+    program = activated(listener, "shop:app", "--port", "0", "--workers", workers)
     with running(program=program, files=FILES, fds=[listener.fileno()]) as server:
         assert "WARNING The command line names an address: the sockets of systemd are left alone" in server.stderr
         assert server.port != listener.getsockname()[1]
