@@ -282,7 +282,7 @@ def test_a_slow_start_is_not_taken_for_a_hang() -> None:
 
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_a_worker_that_has_served_enough_gives_way_without_a_refusal(workers: str) -> None:
-    flags = ("--workers", workers, "--max-requests", "20", "--timeout-worker-healthcheck", "200ms")
+    flags = ("--workers", workers, "--max-requests", "20", "--timeout-worker-healthcheck", "2s")
     with running("shop:app", *flags, files=FILES) as server:
         served: set[str] = set()
         until(lambda: served.add(ask(server)) or len(served) >= 4)
@@ -293,7 +293,7 @@ def test_a_worker_that_has_served_enough_gives_way_without_a_refusal(workers: st
 
 def test_a_worker_with_too_much_memory_gives_way() -> None:
     grow = APP + "\n@app.get('/grow')\ndef grow(request):\n    app.state.held = bytes(range(256)) * 800_000\n"
-    flags = (*TWO, "--worker-max-rss", "150m", "--timeout-worker-healthcheck", "200ms")
+    flags = (*TWO, "--worker-max-rss", "150m", "--timeout-worker-healthcheck", "2s")
     with running("shop:app", *flags, files={"shop.py": grow}) as server:
         ask(server, "/grow")
         server.wait_for(r"Worker \d \[\d+\] is to be replaced \(it has \d+k? of memory in use\)")
