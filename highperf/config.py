@@ -298,6 +298,13 @@ class Settings:
         variable="LIMIT_REQUEST_FIELD_SIZE",
     )
 
+    limit_body_rate: int = _setting(
+        "240",
+        size(off=True, most=MIB),
+        _LIMITS,
+        "Octets a second that a body must come at, and an answer be taken at, on average after 10s. 0: any.",
+        variable="LIMIT_BODY_RATE",
+    )
     limit_connections: int = _setting(
         "0",
         number("a whole number", least=0, most=CONNECTIONS_MOST),

@@ -41,7 +41,7 @@ cdef class HttpProtocol(Incoming):
     cdef int refuse_head_c(self, Head head, int status, str reason, Py_ssize_t size) except -1
     cdef int refuse_c(self, int status, str reason, const char* data, Py_ssize_t size) except -1
     cdef int head_late_c(self) except -1
-    cdef int body_late_c(self) except -1
+    cdef int body_late_c(self, str reason) except -1
     cdef int shut_c(self) except -1
     cdef int part_c(self) except -1
     cdef int discard_c(self) except -1

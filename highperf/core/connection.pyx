@@ -55,6 +55,7 @@ cdef enum TimerKind:
     TIMER_HALF_CLOSE
     TIMER_PARTING               # idle, of a draining worker
     TIMER_FAREWELL              # lingers after that
+    TIMER_LAST_CALL             # a head that may have come in time
 
 cdef enum:
     HEAD_STEP = 4096            # how much of a read a cut head takes at a time
@@ -238,6 +239,7 @@ cdef class HttpProtocol(Incoming):
             reason = f"the body of {head.content_length} bytes is larger than {limit}"
             return self.refuse_c(413, reason, head.base, head.size)
         self.expects_continue = head.expects_continue
+        self.body_came = self.waited_ns = self.waits_since_ns = 0
         if admitted and route is not None and route.kind == ROUTE_HANDLER:
             self.body = BodyReader.__new__(BodyReader)
             self.body.worker = self.worker
@@ -317,13 +319,18 @@ cdef class HttpProtocol(Incoming):
         if self.worker.draining and not self.busy and self.head is None:
             return self.wait_c(TIMER_PARTING)
         if self.body_kind != BODY_NONE and not self.holding and not self.expects_continue:
+            if self.trickles_c():
+                return self.body_late_c("the body came too slowly")
+            self.expect_more_c()
             return self.wait_c(TIMER_BODY)
         if self.busy:
             disarm_c(&self.read_timer)
             return 0
         if self.head is None:
             return self.wait_c(TIMER_IDLE)
-        if self.read_timer.kind != TIMER_HEAD or not armed_c(&self.read_timer):
+        if (self.read_timer.kind != TIMER_HEAD and self.read_timer.kind != TIMER_LAST_CALL) or (
+            not armed_c(&self.read_timer)
+        ):
             return self.wait_c(TIMER_HEAD)
         return 0                        # it runs from the head's first octet, whatever follows
 
@@ -338,7 +345,7 @@ cdef class HttpProtocol(Incoming):
             timeouts = worker.partings if worker.draining else worker.lingers
         elif kind == TIMER_HALF_CLOSE:
             timeouts = worker.half_closes
-        elif kind == TIMER_PARTING:
+        elif kind == TIMER_PARTING or kind == TIMER_LAST_CALL:
             timeouts = worker.partings
         elif kind == TIMER_FAREWELL:
             timeouts = worker.farewells
@@ -432,6 +439,8 @@ cdef class HttpProtocol(Incoming):
     cdef int abort_c(self) except -1:
         # The answer cannot be completed: what has left must not look whole.
         self.flush_c()
+        if self.minor == 0:             # where it may be the end of the connection that ends an answer
+            self.reset_c()
         self.busy = False
         self.cycle = None
         self.body = None
@@ -473,10 +482,13 @@ cdef class HttpProtocol(Incoming):
             return 0
         if kind == TIMER_WRITE:
             return self.check_progress_c()
-        if kind == TIMER_HEAD:
+        if kind <= TIMER_IDLE and self.arrived_c():
+            # The loop was late, not the peer: what it sent is read in this turn. A head is waited for once more.
+            return self.wait_c(TIMER_LAST_CALL if kind == TIMER_HEAD else kind)
+        if kind == TIMER_HEAD or kind == TIMER_LAST_CALL:
             return self.head_late_c()
         if kind == TIMER_BODY:
-            return self.body_late_c()
+            return self.body_late_c("the body took too long")
         if self.transport.get_write_buffer_size():
             return self.wait_c(kind)    # the peer takes its answer; the write timer watches that
         if kind == TIMER_IDLE:
@@ -492,8 +504,8 @@ cdef class HttpProtocol(Incoming):
             return self.shut_c()
         return self.refuse_head_c(self.head, 408, "the request head took too long", 0)
 
-    cdef int body_late_c(self) except -1:
-        cdef str reason = "the body took too long"
+    cdef int body_late_c(self, str reason) except -1:
+        disarm_c(&self.read_timer)
         if self.busy:
             self.log_refusal(408, reason, b"")
             return self.give_body_up_c(HTTPError(408, reason))
@@ -535,7 +547,7 @@ cdef class HttpProtocol(Incoming):
     cdef int close_c(self) except -1:
         if self.transport is not None:
             self.closing = True
-            self.transport.abort()
+            self.cut_c()
         return 0
 
     cdef int release_pending_c(self) except -1:

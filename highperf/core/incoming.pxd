@@ -22,6 +22,9 @@ cdef class Incoming(Outgoing):
     cdef ChunkDecoder* chunks   # owned; NULL unless the content is chunked
     cdef int64_t body_left      # octets of a BODY_LENGTH still to come
     cdef int body_kind
+    cdef int64_t body_came      # octets of it
+    cdef int64_t waited_ns      # for it, so far
+    cdef int64_t waits_since_ns     # 0: it is not waited for, or it has just come
     cdef bint expects_continue  # 100 is wanted and has not been sent
     cdef bint holding           # reading is paused for the handler's sake
 
@@ -33,6 +36,10 @@ cdef class Incoming(Outgoing):
     cdef Py_ssize_t feed_body_c(self, const char* data, Py_ssize_t size) except -1
     cdef Py_ssize_t feed_chunks_c(self, const char* data, Py_ssize_t size) except -1
     cdef int end_body_c(self) except -1
+    # Before and after some of the content came: the peer's time begins and ends.
+    cdef void expect_more_c(self) noexcept
+    cdef void more_came_c(self, Py_ssize_t octets) noexcept
+    cdef bint trickles_c(self) noexcept
     cdef int give_body_up_c(self, object error) except -1
     cdef bint worth_discarding(self)
     cdef int read_on_c(self) except -1

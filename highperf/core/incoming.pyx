@@ -1,6 +1,7 @@
 # Owns the content of the request that a connection is receiving: how HTTP/1.1 frames it, who takes it, and
 # when reading stops. Must not know heads, answers, nor what a refusal looks like: subclasses do.
 
+from libc.stdint cimport int64_t
 from libc.stdlib cimport free
 from highperf.core.outgoing cimport Outgoing
 from highperf.core.worker cimport Worker
@@ -31,6 +32,7 @@ cdef class Incoming(Outgoing):
             return self.feed_chunks_c(data, size)
         used = size if size < self.body_left else <Py_ssize_t>self.body_left
         self.body_left -= used
+        self.more_came_c(used)
         if self.body is not None:
             self.body.feed_c(data, used)
         if self.body_left == 0:
@@ -45,6 +47,7 @@ cdef class Incoming(Outgoing):
             result = chunk_next_c(self.chunks, data + used, size - used, &self.worker.limits, &step, &part, &part_size)
             used += step
             if result == CHUNK_DATA:
+                self.more_came_c(part_size)
                 if self.body is not None:
                     self.body.feed_c(part, part_size)
             elif result == CHUNK_DONE:
@@ -53,6 +56,20 @@ cdef class Incoming(Outgoing):
             elif result == CHUNK_FAILED:
                 return self.break_body_c(data, size)
         return used
+
+    cdef void expect_more_c(self) noexcept:
+        if self.waits_since_ns == 0:
+            self.waits_since_ns = self.worker.now_ns
+
+    cdef void more_came_c(self, Py_ssize_t octets) noexcept:
+        self.body_came += octets
+        if self.waits_since_ns:
+            self.waited_ns += self.worker.now_ns - self.waits_since_ns
+            self.waits_since_ns = 0
+
+    cdef bint trickles_c(self) noexcept:
+        cdef int64_t waits_ns = self.worker.now_ns - self.waits_since_ns if self.waits_since_ns else 0
+        return self.worker.too_slow_c(self.body_came, self.waited_ns + waits_ns)
 
     cdef int end_body_c(self) except -1:
         self.body_kind = BODY_NONE

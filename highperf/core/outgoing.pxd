@@ -21,6 +21,8 @@ cdef class Outgoing(Stream):
     cdef object drain_waiter    # future of a stream that waits for the peer to take more, or None
     cdef int64_t handed         # octets given to the socket or the transport so far
     cdef int64_t taken          # of these, what the peer had when the write timer last looked
+    cdef int64_t slow_from      # the same when it was first made to wait for the peer
+    cdef int64_t slow_since_ns  # when that was
     cdef bint writing_paused    # the transport holds more than it likes
     cdef bint backed_up         # the transport may hold something: send(2) must not overtake it
 
@@ -39,4 +41,8 @@ cdef class Outgoing(Stream):
     cdef int back_up_c(self, object octets) except -1
     cdef int64_t taken_c(self) except -1
     cdef int check_progress_c(self) except -1
+    # Ends the connection now; cut_c as is fit, reset_c from now on so that the peer cannot take it for a
+    # proper end, and the system frees at once what it held for that peer.
+    cdef int cut_c(self) except -1
+    cdef void reset_c(self) noexcept
     cdef int release_out_c(self) except -1

@@ -39,7 +39,12 @@ cdef extern from *:
         int octets = 0;
         return ioctl(fd, FIONREAD, &octets) == 0 && octets > 0;
     }
+    static inline void hp_reset_at_close(int fd) {
+        struct linger now = {1, 0};
+        setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
+    }
     """
+    void hp_reset_at_close(int fd) noexcept
     int hp_arrived(int fd)
     int hp_unacknowledged(int fd)
 
@@ -163,7 +168,8 @@ cdef class Outgoing(Stream):
         self.transport.write(octets)
         if not armed_c(&self.write_timer) and self.transport.get_write_buffer_size():
             self.worker.touch_c()           # an answer may begin long after its request came
-            self.taken = self.taken_c()
+            self.taken = self.slow_from = self.taken_c()
+            self.slow_since_ns = self.worker.now_ns
             self.worker.arm_c(self.worker.writes, &self.write_timer)
         return 0
 
@@ -181,8 +187,21 @@ cdef class Outgoing(Stream):
         if taken <= self.taken:
             self.worker.warn_c("%s took nothing of its answer in time", (self.peer_c(),))
             return self.close_c()
+        if self.worker.too_slow_c(taken - self.slow_from, self.worker.now_ns - self.slow_since_ns):
+            self.worker.warn_c("%s took its answer too slowly", (self.peer_c(),))
+            return self.close_c()
         self.taken = taken
         return self.worker.arm_c(self.worker.writes, &self.write_timer)
+
+    cdef int cut_c(self) except -1:
+        if self.transport.get_write_buffer_size():
+            self.reset_c()              # else the system keeps megabytes for a peer that does not read
+        self.transport.abort()
+        return 0
+
+    cdef void reset_c(self) noexcept:
+        if self.fd >= 0:
+            hp_reset_at_close(self.fd)
 
     cdef int release_out_c(self) except -1:
         if self.out is not None:

@@ -2,6 +2,8 @@
 # and is passed down; no compiled module keeps any of its own.
 
 from highperf.core.proxies cimport TrustedProxies
+from libc.stdint cimport int64_t
+
 from highperf.guards.deadlines cimport TimeoutList, Timer, TimerWheel
 from highperf.guards.shedder cimport Shedder
 from highperf.segment cimport Segment
@@ -42,6 +44,7 @@ cdef class Worker:
     cdef readonly object tls            # ssl.SSLContext, or None
     cdef Limits limits
     cdef long long limit_body
+    cdef long long limit_body_rate      # octets a second; 0: any
     cdef readonly TrustedProxies proxies    # whose word on a request's client is believed
     cdef StandingFields standing
     cdef readonly dict decoders         # type -> msgspec decoder
@@ -123,6 +126,8 @@ cdef class Worker:
     cdef int watch_c(self) except -1
     cdef long long random_c(self) noexcept
     cdef void count_c(self, int verdict) noexcept
+    # Whether so many octets in the time that the peer was waited for are fewer than may be.
+    cdef bint too_slow_c(self, int64_t octets, long long waited_ns) noexcept
     cdef int expect_c(self, Timer* timer) except -1
     cdef int expire_c(self, Timer* timer) except -1
     cdef int schedule_c(self, long long due_ns) except -1

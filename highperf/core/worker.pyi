@@ -20,8 +20,8 @@ class Worker:
         settings: gives ``read_timeout_ns``, ``write_timeout_ns``, ``idle_timeout_ns`` (0: off),
             ``limit_request_line`` (below 64 KiB), ``limit_request_field_size``,
             ``limit_request_fields``, ``limit_request_head``, ``limit_request_body`` (octets, number),
-            ``limit_connections`` (0: off), ``server_header`` (bool), ``rate_limit_rps`` and
-            ``rate_limit_burst`` (requests; 0: off), ``limit_concurrency`` (0: off),
+            ``limit_connections``, ``limit_body_rate`` (octets a second; both 0: off), ``server_header`` (bool),
+            ``rate_limit_rps`` and ``rate_limit_burst`` (requests; 0: off), ``limit_concurrency`` (0: off),
             ``request_timeout_header`` (its name or the empty text), ``forwarded_allow_ips`` (networks of the
             standard library's ipaddress) and ``ssl_handshake_timeout_ns``.
         loop: the event loop that will run the connections.

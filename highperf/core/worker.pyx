@@ -12,6 +12,7 @@ cimport cython
 from cpython.buffer cimport PyBUF_WRITE
 from cpython.memoryview cimport PyMemoryView_FromMemory
 from cpython.ref cimport Py_REFCNT
+from libc.stdint cimport int64_t
 from libc.stdlib cimport free, malloc
 from highperf.clock cimport monotonic_ns, unix_s
 from highperf.core.proxies cimport TrustedProxies
@@ -28,10 +29,12 @@ import logging
 import secrets
 
 cdef enum:
+    MS = 1_000_000
     SECOND_NS = 1_000_000_000
     LINGER_NS = 2 * SECOND_NS           # RFC 9112 section 9.6: read on after a close, but not for ever
     SPARE_HEADS = 64
     HALF_CLOSE_NS = 1 * SECOND_NS       # a peer that sent FIN may still read; see docs/behaviour.md
+    GRACE_MS = 10_000                   # of which nobody's rate is judged
     PARTING_NS = 250_000_000            # while draining, for a request that is on its way or about to be sent
     FAREWELL_NS = 50_000_000            # then, for the peer to see our FIN and to send its own
     CONNECTION_BYTES = 2048             # about what an idle one takes of this process's memory
@@ -39,7 +42,7 @@ cdef enum:
     WARNINGS = 10                       # of bad or slow requests, in a second
     ASK_AT = 4                          # connections that come between two questions whether files are scarce
     SPARED_MOST = 64                    # of those in whose place others go
-    CALM_NS = 10 * SECOND_NS            # so long nobody had to go: the next time is another one
+    CALM_MS = 10_000                    # so long nobody had to go: the next time is another one
     WATCH_PAUSE_MS = 5                  # from one turn of the loop that is timed to the next
 
 cdef extern from *:
@@ -102,6 +105,7 @@ cdef class Worker:
         self.limit_body = settings.limit_request_body
         self.proxies = TrustedProxies(settings.forwarded_allow_ips)
         self.limit_connections = settings.limit_connections
+        self.limit_body_rate = settings.limit_body_rate
         self.standing = StandingFields(settings.server_header)
         if self.limits.line_bytes >= PATH_SIZE:
             raise ValueError(f"limit_request_line must be below {PATH_SIZE}")
@@ -181,7 +185,7 @@ cdef class Worker:
             if self.now_ns >= self.calm_ns:
                 self.logger.warning("As many connections are open as may be (%d): idle and unfinished ones end for "
                                     "new ones", len(self.streams))
-            self.calm_ns = self.now_ns + CALM_NS
+            self.calm_ns = self.now_ns + <long long>CALM_MS * MS
         self.evicted += ended
         return ended
 
@@ -290,6 +294,12 @@ cdef class Worker:
     cdef int arm_at_c(self, Timer* timer, long long due_ns) except -1:
         self.wheel.arm_c(timer, due_ns, self.now_ns)
         return self.expect_c(timer)
+
+    cdef bint too_slow_c(self, int64_t octets, long long waited_ns) noexcept:
+        # On average, over all the time in which it was the peer that was waited for: progress alone costs
+        # a peer an octet in each timeout.
+        cdef long long waited_ms = waited_ns // MS
+        return waited_ms >= GRACE_MS and octets < self.limit_body_rate * waited_ms // 1000
 
     cdef int expect_c(self, Timer* timer) except -1:
         # A timeout that is off leaves its timer idle.

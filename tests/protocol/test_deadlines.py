@@ -127,6 +127,7 @@ def test_time_in_which_the_client_sends_its_content_does_not_count(wire: Wire) -
         await wire.gate("after")
         return str(len(content))
 
+    wire.settings["limit_body_rate"] = "0"
     client = wire.connect()
     client.send(b"POST /slow HTTP/1.1\r\nHost: a\r\nContent-Length: 20\r\n\r\n")
     wire.advance(0.060)

@@ -240,6 +240,65 @@ def test_request_that_arrived_before_the_end_of_a_drain_is_served(listening: Lis
     assert listening.worker.dropped == 0
 
 
+@pytest.mark.parametrize("cut", [10, -5], ids=["head", "body"])
+def test_request_whose_octets_have_arrived_is_not_late_though_the_loop_is(listening: Listening, cut: int) -> None:
+    octets = b"POST /body HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 10\r\n\r\n0123456789"
+
+    async def send(client: socket.socket) -> bytes:
+        listening.worker.advance(0)
+        await listening.loop.sock_sendall(client, octets[:cut])
+        await listening.until(lambda: listening.worker.connections)
+        for _ in range(20):
+            await asyncio.sleep(0)
+        client.send(octets[cut:])
+        listening.worker.advance(5)
+        return await listening.receive(client)
+
+    [answer] = answers_of(listening.talk(send))
+    assert (answer.status, answer.text) == (200, "0123456789")
+
+
+def test_head_whose_octets_come_at_the_last_moment_gains_a_quarter_of_a_second_once(listening: Listening) -> None:
+    async def drip(client: socket.socket) -> bytes:
+        worker = listening.worker
+        worker.advance(0)
+        client.send(b"G")
+        await listening.until(lambda: worker.connections)
+        for octet in b"ET /now":
+            for _ in range(20):
+                await asyncio.sleep(0)
+            client.send(bytes([octet]))
+            worker.advance(2 if octet == b"E"[0] else 0.05)
+        return await listening.receive(client)
+
+    assert [answer.status for answer in answers_of(listening.talk(drip))] == [408]
+
+
+def test_peer_that_takes_nothing_is_reset_so_that_the_system_forgets_what_it_kept(listening: Listening) -> None:
+    async def stare(client: socket.socket) -> None:
+        worker = listening.worker
+        worker.advance(0)
+        await listening.loop.sock_sendall(client, GET % b"/large" * 4)
+        await listening.until(lambda: worker.connections)
+        for _ in range(50):
+            await asyncio.sleep(0)
+        worker.advance(2.1)
+        worker.advance(2.1)
+        await listening.until(lambda: not worker.connections)
+        with pytest.raises(ConnectionResetError):
+            await listening.receive(client)
+
+    listening.talk(stare)
+
+
+def test_answer_that_fails_is_seen_to_be_cut_where_only_the_end_of_the_connection_ends_it(
+    listening: Listening,
+) -> None:
+    octets = b"GET /failing HTTP/1.0\r\n\r\n"
+    with pytest.raises(ConnectionResetError):
+        listening.talk(lambda client: listening.ask(client, octets))
+
+
 # ---- TLS ------------------------------------------------------------------------------------------
 
 

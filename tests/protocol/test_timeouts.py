@@ -108,6 +108,7 @@ def test_slow_head_is_one_line_in_the_log(wire: Wire, caplog: pytest.LogCaptureF
 
 
 def test_body_must_make_progress(wire: Wire) -> None:
+    wire.settings["limit_body_rate"] = "0"
     client = wire.connect()
     client.send(POST_100 % b"/body")
     for _ in range(20):
@@ -191,6 +192,109 @@ def test_client_that_was_told_to_continue_must_send(wire: Wire) -> None:
     client.send(b"POST /body HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n")
     wire.advance(2.1)
     assert_refused(client, 408)
+
+
+# ---- rates: 240 octets a second once the server has waited 10 s in all ----------------------------
+
+
+def trickle(wire: Wire, client: Client, *, size: int, times: int, pause_s: float = 1.0) -> int:
+    """Octets that were sent, a piece after each pause, until the server had enough of it."""
+    for number in range(times):
+        wire.advance(pause_s)
+        if client.half_closed:
+            return number * size
+        client.send(b"x" * size)
+    return times * size
+
+
+@pytest.mark.parametrize("path", [b"/body", b"/deaf"])
+def test_body_that_trickles_in_is_refused_after_ten_seconds(wire: Wire, path: bytes) -> None:
+    client = wire.connect()
+    client.send(b"POST %b HTTP/1.1\r\nHost: a\r\nContent-Length: 60000\r\n\r\n" % path)
+    client.taken()
+    assert trickle(wire, client, size=200, times=60) == 10 * 200
+    if path == b"/body":
+        assert_refused(client, 408)
+
+
+def test_body_that_is_fast_enough_is_taken_in_to_its_end(wire: Wire) -> None:
+    client = wire.connect()
+    client.send(b"POST /body HTTP/1.1\r\nHost: a\r\nContent-Length: 30000\r\n\r\n")
+    assert trickle(wire, client, size=250, times=120) == 30_000
+    assert client.answers()[0].status == 200
+
+
+def test_rate_of_a_body_is_an_average(wire: Wire) -> None:
+    client = wire.connect()
+    client.send(b"POST /body HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n" + bytes(240 * 30))
+    assert trickle(wire, client, size=1, times=60) == 31
+
+
+def test_rate_of_a_body_does_not_count_chunk_lines(wire: Wire) -> None:
+    client = wire.connect()
+    client.send(b"POST /body HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n")
+    for _ in range(9):
+        wire.advance(1)
+        client.send(b"1;" + b"x" * 250 + b"\r\nx\r\n")
+    assert client.taken() == b""
+    wire.advance(1)
+    client.send(b"1;" + b"x" * 250 + b"\r\nx\r\n")
+    assert_refused(client, 408)
+
+
+def test_time_in_which_the_server_did_not_read_is_not_the_clients(wire: Wire) -> None:
+    @wire.app.post("/late")
+    async def late(request: Request) -> str:
+        await asyncio.shield(wire.gate("late"))
+        return str(len(await request.body()))
+
+    client = wire.connect()
+    client.send(b"POST /late HTTP/1.1\r\nHost: a\r\nContent-Length: 300000\r\n\r\n" + bytes(262_145))
+    assert not client.reading
+    wire.advance(100_000)
+    wire.open("late")
+    trickle(wire, client, size=4000, times=20)
+    assert client.answers()[0].text == "300000"
+
+
+def test_rate_is_a_setting(wire: Wire) -> None:
+    wire.settings["limit_body_rate"] = "1k"
+    client = wire.connect()
+    client.send(b"POST /body HTTP/1.1\r\nHost: a\r\nContent-Length: 60000\r\n\r\n")
+    assert trickle(wire, client, size=1000, times=60) == 10_000
+    assert_refused(client, 408)
+
+
+def test_next_request_begins_anew(wire: Wire) -> None:
+    client = wire.connect()
+    for _ in range(4):
+        client.send(b"POST /body HTTP/1.1\r\nHost: a\r\nContent-Length: 8\r\n\r\n")
+        assert trickle(wire, client, size=1, times=8) == 8
+        assert client.answers()[0].status == 200
+
+
+def test_client_that_takes_an_answer_too_slowly_is_given_up(wire: Wire, caplog: pytest.LogCaptureFixture) -> None:
+    client = large(wire)
+    client.send(GET % b"/large")
+    seconds = 0
+    while not client.gone:
+        client.take(100)
+        wire.advance(1)
+        seconds += 1
+    assert seconds in (10, 11, 12)
+    assert client.reset
+    assert "took its answer too slowly" in caplog.text
+
+
+def test_client_that_takes_an_answer_fast_enough_is_served(wire: Wire) -> None:
+    client = large(wire)
+    client.send(GET % b"/large")
+    for _ in range(100):
+        client.take(300)
+        wire.advance(1)
+    assert not client.gone
+    client.take()
+    assert len(client.answers()[0].content) == 300_000
 
 
 # ---- between requests -----------------------------------------------------------------------------
@@ -285,7 +389,7 @@ def test_client_that_takes_little_is_served(wire: Wire) -> None:
     client.send(GET % b"/large")
     for _ in range(10):
         wire.advance(1.9)
-        client.take(10)
+        client.take(1_000)
     client.take()
     assert len(client.answers()[0].content) == 300_000
 
@@ -295,7 +399,7 @@ def test_client_that_takes_little_is_served_to_the_end_of_the_connection(wire: W
     client.send(b"GET /large HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
     for _ in range(50):
         wire.advance(1.9)
-        client.take(10)
+        client.take(1_000)
     client.take()
     assert len(client.answers()[0].content) == 300_000
     assert client.gone

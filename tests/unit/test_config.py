@@ -40,6 +40,7 @@ CONTRACT = [
     ("limit_request_line", "LIMIT_REQUEST_LINE", 8 * 1024),
     ("limit_request_fields", "LIMIT_REQUEST_FIELDS", 100),
     ("limit_request_field_size", "LIMIT_REQUEST_FIELD_SIZE", 16 * 1024),
+    ("limit_body_rate", "LIMIT_BODY_RATE", 240),
     ("limit_connections", "LIMIT_CONNECTIONS", 0),
     ("rate_limit_rps", "RATE_LIMIT_RPS", 0.0),
     ("rate_limit_capacity", "RATE_LIMIT_CAPACITY", 0),
