@@ -37,6 +37,7 @@ def run(app: Application, settings: Settings, command: Command) -> int:
     router = app.build(settings)
     with closing(open_listeners(settings)) as listeners:
         server = new_server(app, settings, router, listeners.slots[0], tls=tls)
+        server.before_drain = listeners.turn_away
         process = Alone(server, listeners, command)
         try:
             with Signals(process, process.meanings(), process.describe) as signals:

@@ -9,11 +9,14 @@ or one that was inherited, is shared by all slots, each of which has a descripto
 TCP where SO_REUSEPORT does not balance.
 """
 
+import ctypes
 import errno
 import os
 import socket
+import struct
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -30,6 +33,10 @@ from highperf.values import quote
 BALANCED: Final = sys.platform == "linux"  # elsewhere the last socket bound to a port gets all connections
 
 
+_SO_ATTACH_FILTER: Final = 26  # asm-generic/socket.h
+_DROP_ALL: Final = struct.pack("HBBI", 0x06, 0, 0, 0)  # BPF_RET | BPF_K: of each packet keep nothing
+
+
 @dataclass(frozen=True, slots=True)
 class Listeners:
     """The bound sockets of a server: for each slot those that its worker is to serve, which are the slot's to
@@ -38,10 +45,16 @@ class Listeners:
     slots: Sequence[list[socket.socket]]
     file: SocketFile | None = None
     balanced: bool = False  # SO_REUSEPORT: each slot has a socket of its own for each address
+    ours: bool = True  # bound here; whoever passed others on may serve them again
 
     def another_slot(self) -> list[socket.socket]:
         """The sockets of one slot more, which are not kept here."""
         return _bind_beside(self.slots[0]) if self.balanced else _dup(self.slots[0])
+
+    def turn_away(self) -> None:
+        """Before the sockets are closed for good: see turn_away(); but not where they are another's."""
+        for listeners in self.slots if self.ours else ():
+            turn_away(listeners)
 
     def close(self) -> None:
         """Remove the file, unless it has become another server's, and close the sockets."""
@@ -63,9 +76,9 @@ def open_listeners(settings: Settings, slots: int = 1, *, may_grow: bool = False
 def _open(settings: Settings, slots: int, may_grow: bool) -> Listeners:
     from_systemd = _from_systemd(settings)
     if from_systemd:
-        return _shared(from_systemd, slots)
+        return _shared(from_systemd, slots, ours=False)
     if settings.fd is not None:
-        return _shared([from_fd(settings.fd)], slots)
+        return _shared([from_fd(settings.fd)], slots, ours=False)
     if settings.uds:
         listener, file = bind_path(settings.uds, settings.uds_permissions)
         return _shared([listener], slots, file)
@@ -104,6 +117,22 @@ def listen(listener: socket.socket, backlog: int) -> None:
         listener.listen(backlog)
     except OSError as error:
         raise StartupError(_listen_failure(error, listener)) from None
+
+
+def turn_away(listeners: Sequence[socket.socket]) -> None:
+    """Let the kernel complete no more connections there, in whichever process, for ever; those that wait can still
+    be accepted. So closing the sockets resets nobody; who comes later tries again, and is then refused.
+
+    Where that cannot be had (other systems than Linux), a connection may be completed and reset in between.
+    """
+    for listener in listeners:
+        with suppress(OSError):
+            if listener.family == socket.AF_UNIX:
+                listener.shutdown(socket.SHUT_RD)
+            elif sys.platform == "linux":
+                program = ctypes.create_string_buffer(_DROP_ALL)
+                filtering = struct.pack("HxxxxxxP", 1, ctypes.addressof(program))  # struct sock_fprog, its one step
+                listener.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, filtering)
 
 
 def take_waiting(listener: socket.socket, most: int = sys.maxsize) -> list[socket.socket]:
@@ -157,8 +186,10 @@ def _from_systemd(settings: Settings) -> list[socket.socket]:
     return [from_fd(fd, name) for fd, name in passed]
 
 
-def _shared(listeners: list[socket.socket], slots: int, file: SocketFile | None = None) -> Listeners:
-    return Listeners([listeners, *(_dup(listeners) for _ in range(1, slots))], file)
+def _shared(
+    listeners: list[socket.socket], slots: int, file: SocketFile | None = None, *, ours: bool = True
+) -> Listeners:
+    return Listeners([listeners, *(_dup(listeners) for _ in range(1, slots))], file, ours=ours)
 
 
 def _addresses(host: str, port: int) -> Iterator[tuple[socket.AddressFamily, tuple[Any, ...]]]:

@@ -31,7 +31,7 @@ from highperf.server.logs import logger
 from highperf.server.processes import BootFailure
 from highperf.server.signals import Meaning
 from highperf.server.slots import Backoff, Part, Slot, Start
-from highperf.server.sockets import Listeners, open_listeners, url_of
+from highperf.server.sockets import Listeners, open_listeners, turn_away, url_of
 from highperf.server.systemd import Notifier
 from highperf.values import MS, SECOND, counted, show_duration
 
@@ -315,11 +315,14 @@ class Supervisor:
         if slot.keeper:
             slot.keeper.cancel()
         async with slot.starting:
+            is_balanced = self._listeners is not None and self._listeners.balanced
+            if is_balanced:
+                turn_away(slot.listeners)
             slot.close()
             if slot.adopter:
                 slot.adopter.release(slot.index)
             if slot.worker:
-                slot.worker.stop()
+                slot.worker.stop() if is_balanced else slot.worker.retire()  # others have the same sockets
                 await self._see_off(slot.worker)
 
     def _serving(self) -> Iterator[Part]:
@@ -461,6 +464,9 @@ class Supervisor:
             part.announce()
         if settings.shutdown_delay_ns:
             await asyncio.wait((self._hurrying,), timeout=settings.shutdown_delay_ns / SECOND)
+        if self._listeners and self._listeners.ours:
+            for slot in self._slots:
+                turn_away(slot.listeners)
         self._close_slots()  # what is closed last resets what waits in it: that is to be the workers' copy
         for part in list(self._parts):
             part.stop()

@@ -121,6 +121,7 @@ class Server:
         self.settings = settings
         self.loop = worker.loop
         self.worker = worker
+        self.before_drain: Callable[[], object] = bool  # called when it accepts for the last time
         self.bystanders: set[asyncio.Task[Any]] = set()  # in the same loop, and none of its business
         self.code: int | None = None  # the exit code, once serve() is over
         self._listeners = listeners
@@ -240,6 +241,7 @@ class Server:
         worker = self.worker
         worker.begin_drain()
         if not self._has_successor:
+            self.before_drain()
             await self._door.take_in(self._deadline_s)
         self._door.shut()
         idle = self.loop.create_future()

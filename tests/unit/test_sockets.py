@@ -2,6 +2,7 @@
 
 import errno
 import os
+import select
 import socket
 import sys
 from contextlib import ExitStack, closing
@@ -298,3 +299,47 @@ def test_a_unix_socket_is_not_public(tmp_path: Path, caplog: pytest.LogCaptureFi
     with ExitStack() as stack, caplog.at_level("WARNING"):
         opened(stack, uds=str(tmp_path / "s"), forwarded_allow_ips="*")
     assert not caplog.text
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no filter for a socket")
+@pytest.mark.parametrize("slots", [1, 2])
+def test_who_is_turned_away_is_not_connected_and_who_waits_already_is_not_reset(slots: int) -> None:
+    listeners = open_listeners(settings(port=0), slots)
+    for [listener] in listeners.slots:
+        listen(listener, 10)
+    waiting = [socket.create_connection(listeners.slots[0][0].getsockname()) for _ in range(8)]
+    listeners.turn_away()
+    with socket.socket() as late:
+        late.setblocking(False)
+        assert late.connect_ex(listeners.slots[0][0].getsockname()) == errno.EINPROGRESS
+        taken = [connection for [listener] in listeners.slots for connection in take_waiting(listener)]
+        listeners.close()
+        assert len(taken) == 8
+        poll = select.poll()
+        poll.register(late, select.POLLOUT)
+        assert not poll.poll(0)
+    for connection in taken:
+        connection.sendall(b"!")
+    assert [client.recv(1) for client in waiting] == [b"!"] * 8
+    for end in (*taken, *waiting):
+        end.close()
+
+
+def test_who_is_turned_away_from_a_unix_socket_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with closing(open_listeners(settings(uds="shop.sock"))) as listeners, socket.socket(socket.AF_UNIX) as waiting:
+        listen(listeners.slots[0][0], 1)
+        waiting.connect("shop.sock")
+        listeners.turn_away()
+        with socket.socket(socket.AF_UNIX) as late:
+            assert late.connect_ex("shop.sock") == errno.ECONNREFUSED
+        [connection] = take_waiting(listeners.slots[0][0])
+        connection.close()
+
+
+def test_nobody_is_turned_away_from_the_sockets_of_others() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as given:
+        listeners = open_listeners(settings(fd=str(os.dup(given.fileno()))))
+        listeners.turn_away()
+        listeners.close()
+        socket.create_connection(given.getsockname()).close()
