@@ -1,13 +1,24 @@
 """How a process is started like this one, and how its end is told."""
 
+import asyncio
 import os
 import signal
 import sys
+import time
 
 import pytest
 
 from highperf.errors import StartupError
-from highperf.server.processes import CHANNEL_VARIABLE, BootFailure, Command, exit_reason, inherited_channel
+from highperf.segment import Segment
+from highperf.server.board import Board
+from highperf.server.processes import (
+    CHANNEL_VARIABLE,
+    BootFailure,
+    Command,
+    WorkerProcess,
+    exit_reason,
+    inherited_channel,
+)
 
 
 @pytest.mark.parametrize(
@@ -54,6 +65,94 @@ def test_a_wrong_channel_is_one_line(number: str, monkeypatch: pytest.MonkeyPatc
     finally:
         for name, handler in handlers.items():
             signal.signal(name, handler)
+
+
+def started(code: str) -> tuple[WorkerProcess, list[str]]:
+    """A process that runs this code as a worker, and what its supervisor is told of it."""
+    told: list[str] = []
+    command = Command((sys.executable, "-c", code), os.getcwd(), dict(os.environ))
+    board = Board(Segment.create(1024 * 1024))
+    return WorkerProcess(command, board, lambda _, why: told.append(why), lambda _: told.append("exited")), told
+
+
+SPEAK = """
+import json, os, socket, sys
+channel = socket.socket(fileno=int(os.environ["HIGHPERF_CONTROL_FD"]))
+def say(word, **values):
+    channel.sendall(json.dumps({"word": word, "fds": 0, **values}).encode() + b"\\n")
+"""
+
+
+def test_a_process_is_followed_from_its_settings_to_its_end() -> None:
+    async def follow() -> None:
+        code = (
+            SPEAK + "say('settings', settings={'workers': '3'}); say('ready'); say('leaving', why='old'); sys.exit(5)"
+        )
+        process, told = started(code)
+        assert (await process.reach(process.settings)).workers == 3
+        await process.reach(process.ready)
+        assert process.lived_s >= 0
+        await asyncio.wait((process.exited,))
+        assert process.end_reason == "ended with exit code 5"
+        assert told == ["old", "exited"]
+        process.kill()  # nobody any more
+
+    asyncio.run(follow())
+
+
+@pytest.mark.parametrize(
+    ("code", "reason", "exit_code"),
+    [
+        ("import sys; sys.exit(4)", r"Worker process \[\d+\] ended with exit code 4 before it was ready", 3),
+        (SPEAK + "say('failed', line='no database', details='', code=2)", "no database", 2),
+    ],
+    ids=["silent", "told"],
+)
+def test_a_process_that_ends_before_it_is_ready_says_why_or_how(code: str, reason: str, exit_code: int) -> None:
+    async def follow() -> None:
+        process, told = started(code)
+        with pytest.raises(BootFailure, match=reason) as caught:
+            await process.reach(process.ready)
+        assert caught.value.code == exit_code
+        assert told == ["exited"]
+
+    asyncio.run(follow())
+
+
+def test_a_process_that_is_not_ready_is_neither_silent_nor_sent_signals_but_stops() -> None:
+    async def follow() -> None:
+        process, _ = started("import time; time.sleep(60)")
+        assert not process.is_silent(2**62, 1)
+        process.send_signal(signal.SIGUSR1)
+        process.stop()
+        await asyncio.wait((process.exited,))
+        assert process.exited.result() == -signal.SIGTERM
+
+    asyncio.run(follow())
+
+
+def test_a_process_that_was_ready_and_does_not_beat_is_silent_once() -> None:
+    async def follow() -> None:
+        process, _ = started(SPEAK + "say('ready'); channel.recv(1)")
+        await process.reach(process.ready)
+        now_ns = time.monotonic_ns()
+        assert not process.is_silent(now_ns, 10**9)
+        assert process.is_silent(now_ns + 2 * 10**9, 10**9)
+        assert not process.is_silent(now_ns + 9 * 10**9, 10**9)
+        process.kill()
+        await asyncio.wait((process.exited,))
+        assert process.end_reason == "was killed by SIGKILL"
+
+    asyncio.run(follow())
+
+
+def test_a_command_that_cannot_be_started_is_a_failure_to_boot() -> None:
+    async def start() -> None:
+        command = Command(("/nowhere/python",), os.getcwd(), {})
+        with pytest.raises(BootFailure, match="No worker process can be started: No such file or directory"):
+            WorkerProcess(command, Board(Segment.create(1024 * 1024)), lambda _, why: None, lambda _: None)
+
+    asyncio.run(start())
 
 
 def test_a_failure_is_told_whole_to_the_log_and_keeps_its_exit_code_as_an_error() -> None:
