@@ -59,7 +59,7 @@ class Supervisor:
         self._listeners: Listeners | None = None
         self._slots: list[Slot] = []
         self._parts: set[Part] = set()  # whatever has not ended yet: starting, serving, retiring
-        self._starting: set[Part] = set()
+        self._starting: dict[Part, float] = {}  # since when by loop.time()
         self._former = Tally()  # of those that have ended
         self._renewing = asyncio.Lock()  # one slot at a time
         self._reload_wanted = ""  # why
@@ -208,7 +208,7 @@ class Supervisor:
         """A worker that is ready to serve the slot. BootFailure says why there is none."""
         fresh = self._start_worker(self.replace, self.on_exit)
         self._parts.add(fresh)
-        self._starting.add(fresh)
+        self._starting[fresh] = self.loop.time()
         try:
             # whether a flag gave the address only this process can tell, whose flags they are
             settings = replace(await fresh.reach(fresh.settings), address_is_flag=self._settings.address_is_flag)
@@ -218,7 +218,7 @@ class Supervisor:
             fresh.place(slot.index, slot.listeners)
             await fresh.reach(fresh.ready)
         finally:
-            self._starting.discard(fresh)
+            del self._starting[fresh]
             if not fresh.ready.done():
                 fresh.stop()
         if self._is_up and _address(settings) != _address(self._settings):
@@ -348,8 +348,10 @@ class Supervisor:
 
     def _give_up_starting(self) -> None:
         """A worker that is still starting holds up a reload that was wanted later than it."""
-        if self._is_up and self._reload_wanted:
-            for fresh in self._starting:
+        if not self._is_up or not self._reload_wanted:
+            return
+        for fresh, since_s in self._starting.items():
+            if self.loop.time() - since_s >= STARTING_S:
                 logger.warning("Worker process [%d] is not ready yet, and is given up for the next reload", fresh.pid)
                 fresh.kill()
 

@@ -387,6 +387,21 @@ def test_a_start_that_does_not_end_is_given_up_for_a_later_reload() -> None:
     play(scene)
 
 
+def test_a_start_that_only_takes_its_time_is_not_given_up_however_often_a_reload_is_wanted() -> None:
+    async def scene(stage: Scene) -> None:
+        await stage.begin()
+        for count in range(3, 9):
+            for _ in range(4):
+                stage.supervisor.reload("SIGHUP")
+                await asyncio.sleep(1)
+            (await stage.born(count)).boot()
+            await asyncio.sleep(0)
+        assert all("kill" not in worker.told for worker in stage.started)
+        assert await stage.finish() == 0
+
+    play(scene)
+
+
 def test_an_old_worker_that_does_not_retire_in_time_is_killed_and_the_reload_goes_on() -> None:
     async def scene(stage: Scene) -> None:
         await stage.begin()
