@@ -45,7 +45,10 @@ cdef class TlsTransport(Stream):
     cdef int unseal_c(self) except -1
     cdef Py_ssize_t read_records_c(self) except -1
     cdef int end_input_c(self) except -1
+    cdef int seal_c(self, object octets, Py_ssize_t size) except -1
+    cdef int back_up_c(self, object octets, Py_ssize_t size) except -1
     cdef int send_on_c(self) except -1
     cdef int pass_on_c(self, Py_ssize_t opened) except -1
     cdef int end_output_c(self) except -1
     cdef int fail_c(self, object error) except -1
+    cdef void drop_c(self) noexcept

@@ -110,10 +110,7 @@ cdef class TlsTransport(Stream):
         disarm_c(&self.timer)
         self.tcp = self.http = None
         self.fd = -1
-        self.ending = CLOSED
-        self.crowded = False
-        self.backlog = None
-        self.backlog_size = 0
+        self.drop_c()
         if http is None:
             self.worker.closed_c(self)
         else:
@@ -154,7 +151,7 @@ cdef class TlsTransport(Stream):
             self.tell_c("it was HTTP")
             self.answer_plainly_c()
         else:
-            reason = error.reason or "unknown"
+            reason = error.reason or str(error)
             self.tell_c(getattr(error, "verify_message", "") or reason.lower().replace("_", " "))
             self.pass_on_c(0)
         if self.ending == CLOSED:
@@ -257,14 +254,20 @@ cdef class TlsTransport(Stream):
 
     cdef int fail_c(self, object error) except -1:
         # The peer's records are broken: say so by the alert that OpenSSL has made, and end.
-        self.worker.logger.debug("TLS connection of %s failed: %s", self.peer_c(), error.reason)
+        self.worker.logger.debug("TLS connection of %s failed: %s", self.peer_c(), error.reason or str(error))
         self.pass_on_c(0)
-        if self.ending != CLOSED:
-            self.ending = CLOSED
-            self.backlog = None
-            self.backlog_size = 0
+        self.drop_c()
+        if self.tcp is not None:
             self.tcp.close()
         return 0
+
+    cdef void drop_c(self) noexcept:
+        # What waits to be sent is never sent.
+        self.ending = CLOSED
+        self.parted = True
+        self.crowded = False
+        self.backlog = None
+        self.backlog_size = 0
 
     # ---- the transport of http ----------------------------------------------------------------
 
@@ -298,22 +301,10 @@ cdef class TlsTransport(Stream):
         cdef Py_ssize_t size = len(octets)
         if self.ending != OPEN or size == 0:
             return
-        if size <= SLICE and not self.blocked and not self.backlog:
-            try:
-                self.seal(octets)
-            except SslError as error:
-                self.fail_c(error)
-            else:
-                self.pass_on_c(size)
-            return
-        if self.backlog is None:
-            self.backlog = deque()
-        self.backlog.append(PyMemoryView_FromObject(octets))
-        self.backlog_size += size
-        self.send_on_c()
-        if not self.crowded and self.get_write_buffer_size() > HIGH_WATER:
-            self.crowded = True
-            self.http.pause_writing()
+        if size > SLICE or self.blocked or self.backlog_size:
+            self.back_up_c(octets, size)
+        else:
+            self.seal_c(octets, size)
 
     def get_write_buffer_size(self):
         if not self.blocked or self.tcp is None:
@@ -336,17 +327,33 @@ cdef class TlsTransport(Stream):
         self.end_output_c()
 
     def abort(self):
-        self.ending = CLOSED
-        self.backlog = None
-        self.backlog_size = 0
+        self.drop_c()
         if self.tcp is not None:
             self.tcp.abort()
 
     # ---- output -------------------------------------------------------------------------------
 
+    cdef int seal_c(self, object octets, Py_ssize_t size) except -1:
+        try:
+            self.seal(octets)
+        except SslError as error:
+            return self.fail_c(error)
+        return self.pass_on_c(size)
+
+    cdef int back_up_c(self, object octets, Py_ssize_t size) except -1:
+        if self.backlog is None:
+            self.backlog = deque()
+        self.backlog.append(PyMemoryView_FromObject(octets))
+        self.backlog_size += size
+        self.send_on_c()
+        if not self.crowded and self.get_write_buffer_size() > HIGH_WATER:
+            self.crowded = True
+            self.http.pause_writing()
+        return 0
+
     cdef int send_on_c(self) except -1:
         cdef int slices = 0
-        while self.backlog and not self.blocked:
+        while self.backlog_size and not self.blocked:
             if slices == TURN_SLICES:
                 self.blocked = True     # by ourselves: the loop has others to serve
                 self.worker.loop.call_soon(self.resume_writing)
@@ -357,11 +364,7 @@ cdef class TlsTransport(Stream):
                 self.backlog.appendleft(part[SLICE:])
                 part = part[:SLICE]
             self.backlog_size -= len(part)
-            try:
-                self.seal(part)
-            except SslError as error:
-                return self.fail_c(error)
-            self.pass_on_c(len(part))
+            self.seal_c(part, len(part))
         return self.end_output_c() if self.ending != OPEN else 0
 
     cdef int pass_on_c(self, Py_ssize_t opened) except -1:
@@ -382,7 +385,7 @@ cdef class TlsTransport(Stream):
 
     cdef int end_output_c(self) except -1:
         # When the backlog is gone: our close_notify, and a FIN. The peer's is read where somebody reads on.
-        if self.backlog or self.tcp is None:
+        if self.backlog_size or self.tcp is None:
             return 0
         if not self.parted:
             self.parted = True

@@ -2,19 +2,13 @@ import ssl
 from collections.abc import Iterator
 
 import pytest
-import trustme
 
-from tests.protocol.harness import Wire
+from tests.protocol.harness import Wire, secure_contexts
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
 def tls_contexts() -> tuple[ssl.SSLContext, ssl.SSLContext]:
-    """The server's, and that of clients who trust it."""
-    authority = trustme.CA()
-    server, client = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.create_default_context()
-    authority.issue_cert("localhost").configure_cert(server)
-    authority.configure_trust(client)
-    return server, client
+    return secure_contexts()
 
 
 @pytest.fixture
@@ -24,7 +18,6 @@ def trusting(tls_contexts: tuple[ssl.SSLContext, ssl.SSLContext]) -> ssl.SSLCont
 
 @pytest.fixture(params=["tcp", "tls"])
 def wire(request: pytest.FixtureRequest) -> Iterator[Wire]:
-    contexts = request.getfixturevalue("tls_contexts") if request.param == "tls" else ()
-    wire = Wire(*contexts)
+    wire = Wire(*(secure_contexts() if request.param == "tls" else ()))
     yield wire
     wire.close()

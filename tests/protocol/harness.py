@@ -13,8 +13,10 @@ import asyncio
 import contextlib
 import ssl
 from collections.abc import Iterable
+from functools import cache
 from typing import Any
 
+import trustme
 import uvloop
 
 from highperf import App, Request
@@ -184,6 +186,16 @@ class Client(MemoryTransport):
         self._closing = True
         if not self.closed.done():
             self._lose()
+
+
+@cache
+def secure_contexts() -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    """The server's, and that of clients who trust it."""
+    authority = trustme.CA()
+    server, client = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.create_default_context()
+    authority.issue_cert("localhost").configure_cert(server)
+    authority.configure_trust(client)
+    return server, client
 
 
 class SecureClient(Client):

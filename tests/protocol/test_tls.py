@@ -1,5 +1,6 @@
 """TLS on a wire of memory: handshakes that fail, records that are cut or broken, what waits, how it ends."""
 
+import gc
 import logging
 import re
 import ssl
@@ -433,6 +434,36 @@ def test_abort_drops_what_waits(wire: Wire, slow: SecureClient) -> None:
     assert slow.gone
     assert slow.reset
     assert not slow.notified
+
+
+def test_nothing_is_left_of_a_connection_however_it_ends(wire: Wire, slow: SecureClient) -> None:
+    gc.collect()
+    gc.disable()
+    before = transports()
+    ends: list[Callable[[SecureClient], object]] = [
+        SecureClient.say_goodbye,
+        SecureClient.cut,
+        SecureClient.leave,
+        lambda client: client.send(b"bad\r\n"),
+        lambda client: client.feed_sealed(b"\x17\x03\x03\x00\x05wrong"),
+    ]
+    for end in ends:
+        client = connect(wire)
+        client.ask(GET % b"/now/a")
+        end(client)
+    connect_raw(wire, b"garbage")
+    slow.feed_sealed(b"\x17\x03\x03\x00\x05wrong")
+    slow.take()
+    wire.advance(10)
+    assert all(client.gone for client in wire.clients)
+    wire.clients.clear()
+    del client, slow._protocol
+    gc.enable()
+    assert transports() == before - 1  # that of `slow`
+
+
+def transports() -> int:
+    return sum(type(something).__name__ == "TlsTransport" for something in gc.get_objects())
 
 
 # ---- drain -----------------------------------------------------------------------------------------
