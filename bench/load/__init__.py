@@ -12,4 +12,11 @@ openloop     drives the open-loop generator     guarded   the app whose guards a
 overload     goodput against the load           chart     lines as SVG
 overload_report, overload_plot                  its samples as text, as a picture
 refusals     what a refusal costs               deadlines  how late a 504 is
+
+traffic      clients on raw sockets             outcomes   what became of their requests
+crowd        thousands that dawdle              proof      what the proofs share
+proof_plot   what happened, in time
+rolling      reloads under load                 kills      kill -9 of workers
+draining     SIGTERM under load                 slow       slow clients
+workers      one to four of them
 """

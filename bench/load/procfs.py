@@ -39,6 +39,11 @@ def _all_pids() -> Iterator[int]:
     return (int(entry) for entry in os.listdir(PROC) if entry.isdigit())
 
 
+def parent_of(pid: int) -> int | None:
+    fields = _stat(pid)
+    return int(fields[PARENT]) if fields else None
+
+
 def tree(root: int) -> list[int]:
     """The process and all its descendants."""
     children: dict[int, list[int]] = {}

@@ -38,8 +38,8 @@ def free_port() -> int:
         return port
 
 
-def start(command: list[str], cpu: int, **options: Any) -> "subprocess.Popen[Any]":
-    """Starts a session on one CPU and, where that is allowed, ahead of the machine's other work."""
+def start(command: list[str], cpu: int | str, **options: Any) -> "subprocess.Popen[Any]":
+    """Starts a session on one CPU, or several (0-3), and, where that is allowed, ahead of the machine's other work."""
     process = subprocess.Popen(
         ["nice", "-n", "-15", "taskset", "-c", str(cpu), *command], start_new_session=True, **options
     )
@@ -74,12 +74,13 @@ def why_missing(peer: Peer) -> str:
 class Server:
     """One running peer."""
 
-    def __init__(self, peer: Peer, cpu: int) -> None:
+    def __init__(self, peer: Peer, cpu: int | str) -> None:
         if missing := why_missing(peer):
             raise NotMeasured(missing)
         self.peer = peer
         self.port = free_port()
         self.log = LOG / f"{peer.name}.log"
+        self._log_begins = self.log.stat().st_size if self.log.exists() else 0
         self._write_config()
         self.process = self._start(cpu)
         self.pids = [self.process.pid]
@@ -109,6 +110,10 @@ class Server:
     def rss(self) -> int:
         return procfs.rss_of(self.pids)
 
+    def said(self) -> str:
+        """What this process has written to its log."""
+        return self.log.read_bytes()[self._log_begins :].decode(errors="replace")
+
     def stop(self) -> None:
         if self.process.poll() is None:
             self.refresh()
@@ -128,7 +133,7 @@ class Server:
                 text = text.replace(name, str(value))
             (RUN / f"{self.peer.name}.conf").write_text(text)
 
-    def _start(self, cpu: int) -> "subprocess.Popen[bytes]":
+    def _start(self, cpu: int | str) -> "subprocess.Popen[bytes]":
         command = fill_all(self.peer, self.peer.command, self.port)
         own = {name: fill(self.peer, value, self.port) for name, value in self.peer.env.items()}
         env = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", **own}
@@ -142,8 +147,8 @@ class Server:
                 if client.ask(self.port, "GET", "/healthz", timeout_s=2, scheme=self.peer.scheme).status == 200:
                     return
             time.sleep(POLL_S)
-        said = self.log.read_text(errors="replace").strip().rpartition("\n")[2]
-        raise NotMeasured(f"did not become ready: {said or 'it said nothing'} (see {self.log})")
+        last = self.said().strip().rpartition("\n")[2]
+        raise NotMeasured(f"did not become ready: {last or 'it said nothing'} (see {self.log})")
 
     def _wait(self) -> None:
         with contextlib.suppress(subprocess.TimeoutExpired):
