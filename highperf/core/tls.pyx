@@ -180,13 +180,13 @@ cdef class TlsTransport(Stream):
 
     # A connection that is still shaking hands is a Stream without requests.
 
+    cdef int drain_c(self) except -1:
+        return self.worker.arm_c(self.worker.partings, &self.timer)
+
     cdef bint evict_c(self) except -1:
         disarm_c(&self.timer)
         self.close_c()
         return True
-
-    cdef int drain_c(self) except -1:
-        return self.worker.arm_c(self.worker.partings, &self.timer)
 
     cdef int close_c(self) except -1:
         self.abort()

@@ -137,6 +137,6 @@ cdef class Worker:
     cdef int give_head_c(self, Head head, int callers) except -1
     cdef bint crowded_c(self) noexcept
     cdef int make_room_c(self) except -1
-    cdef int evict_c(self, TimeoutList timeouts, int wanted) except -1
+    cdef int evict_c(self, TimeoutList timeouts, TimeoutList others, int wanted) except -1
     cdef int opened_c(self, object stream) except -1
     cdef int closed_c(self, object stream) except -1

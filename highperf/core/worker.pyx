@@ -129,7 +129,7 @@ cdef class Worker:
         self.bodies = TimeoutList(settings.read_timeout_ns)
         self.writes = TimeoutList(settings.write_timeout_ns)
         self.idles = TimeoutList(settings.idle_timeout_ns or YEAR_NS)
-        self.handshakes = TimeoutList(settings.ssl_handshake_timeout_ns)
+        self.handshakes = TimeoutList(settings.ssl_handshake_timeout_ns or YEAR_NS)
         self.lingers = TimeoutList(LINGER_NS)
         self.half_closes = TimeoutList(HALF_CLOSE_NS)
         self.partings = TimeoutList(PARTING_NS)
@@ -176,11 +176,10 @@ cdef class Worker:
     cdef int make_room_c(self) except -1:
         # Ends those who miss least by it, the longest waiting first; some at once where there are many, for
         # more will come. Their files are free in the next turn of the loop.
-        cdef TimeoutList timeouts
         cdef int wanted = max(1, min(AT_ONCE, len(self.streams) // AT_ONCE))
-        cdef int ended = 0
-        for timeouts in (self.idles, self.lingers, self.handshakes, self.heads):
-            ended += self.evict_c(timeouts, wanted - ended)
+        cdef int ended = self.evict_c(self.idles, None, wanted)
+        ended += self.evict_c(self.lingers, None, wanted - ended)
+        ended += self.evict_c(self.heads, self.handshakes, wanted - ended)
         if ended:
             if self.now_ns >= self.calm_ns:
                 self.logger.warning("As many connections are open as may be (%d): idle and unfinished ones end for "
@@ -189,15 +188,24 @@ cdef class Worker:
         self.evicted += ended
         return ended
 
-    cdef int evict_c(self, TimeoutList timeouts, int wanted) except -1:
+    cdef int evict_c(self, TimeoutList timeouts, TimeoutList others, int wanted) except -1:
+        # From one list, or in the order in which those of two began.
         cdef Timer* timer
+        cdef Timer* other = NULL
         cdef int ended = 0
-        cdef int spared = 0
-        while ended < wanted and spared < SPARED_MOST:
+        cdef int spared = 0, others_spared = 0
+        while ended < wanted and spared + others_spared < SPARED_MOST:
             timer = timeouts.at_c(spared)
-            if timer == NULL:
+            if others is not None:
+                other = others.at_c(others_spared)
+            if other != NULL and (timer == NULL or timeouts.since_c(timer) >= others.since_c(other)):
+                if (<Stream>other.owner).evict_c():
+                    ended += 1
+                else:
+                    others_spared += 1
+            elif timer == NULL:
                 break
-            if (<Stream>timer.owner).evict_c():
+            elif (<Stream>timer.owner).evict_c():
                 ended += 1
             else:
                 spared += 1

@@ -67,6 +67,8 @@ cdef class TimeoutList:
     cdef Timer* pop_expired_c(self, long long now_ns) noexcept nogil
     # The timer that comes after this number of earlier ones, still armed; NULL when there is none.
     cdef Timer* at_c(self, Py_ssize_t place) noexcept nogil
+    # When a timer of this list was armed.
+    cdef long long since_c(self, const Timer* timer) noexcept nogil
 
 
 cdef class TimerWheel:

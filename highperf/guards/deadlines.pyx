@@ -96,6 +96,9 @@ cdef class TimeoutList:
             place -= 1
         return NULL if timer == &self.head else timer
 
+    cdef long long since_c(self, const Timer* timer) noexcept nogil:
+        return timer.due_ns - self.timeout_ns
+
 
 @cython.final
 cdef class TimerWheel:

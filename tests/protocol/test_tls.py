@@ -506,6 +506,41 @@ def test_drain_ends_idle_connections_with_close_notify(wire: Wire) -> None:
     assert wire.worker.connections == 0
 
 
+# ---- as many connections as may be ----------------------------------------------------------------
+
+
+def test_unfinished_handshakes_and_heads_end_for_new_connections_in_the_order_of_their_age(wire: Wire) -> None:
+    wire.settings["limit_connections"] = 4
+    first = connect(wire)
+    first.send(b"GET /no")
+    wire.advance(0.1)
+    second = connect_raw(wire)
+    wire.advance(0.1)
+    third = connect(wire)
+    third.send(b"GET /no")
+    wire.advance(0.1)
+    fourth = connect_raw(wire)
+    clients: list[Client] = [first, second, third, fourth]
+    for place in range(4):
+        wire.advance(0.1)
+        connect(wire).send(GET % (b"/wait/%d" % place))
+        assert [client.gone for client in clients] == [True] * (place + 1) + [False] * (3 - place)
+    full: list[str] = []
+    wire.worker.on_full = lambda: full.append("full")
+    connect(wire)
+    assert full == ["full"]
+
+
+def test_refused_handshakes_and_idle_connections_go_first(wire: Wire) -> None:
+    wire.settings["limit_connections"] = 4
+    clients: list[Client] = [connect_raw(wire), connect_raw(wire, b"garbage " * 10), connect(wire)]
+    clients[2].ask(GET % b"/now/a")
+    connect(wire).send(GET % b"/wait/a")
+    for place in (2, 1, 0):
+        connect(wire).send(GET % (b"/wait/b%d" % place))
+        assert [client.gone for client in clients] == [place <= 0, place <= 1, place <= 2]
+
+
 def test_no_words_of_tls_in_the_log_of_a_connection_that_was_well(wire: Wire, caplog: pytest.LogCaptureFixture) -> None:
     client = connect(wire)
     client.ask(GET % b"/now/a")
