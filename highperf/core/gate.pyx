@@ -305,8 +305,8 @@ cdef class Gate:
         else:
             refusal = worker.refusals[verdict]
         worker.count_c(verdict)
-        # Never earlier than it helps, and not all at the same instant: up to 2**30 ns later.
-        retry_s = (retry_ns + (worker.random_c() >> 33) + SECOND_NS - 1) // SECOND_NS
+        # Never earlier than it helps, and not all at the same instant: up to 2**29 ns later.
+        retry_s = (retry_ns + (worker.random_c() >> 34) + SECOND_NS - 1) // SECOND_NS
         return refusal.send_c(stream, head, max(1, retry_s))
 
     cdef long long client_budget_c(self, Head head) noexcept:
