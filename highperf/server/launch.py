@@ -34,6 +34,7 @@ class Launch:
     """One start of this process; to be made before an application may change what it was started with."""
 
     def __init__(self) -> None:
+        logs.open_standard_files()
         self._channel = inherited_channel()
         self._command = Command.of_this_process()
 
@@ -152,5 +153,5 @@ def _refuse_other_places() -> None:
 
 
 def _fail(line: str, code: int, details: str = "") -> int:
-    sys.stderr.write(f"{details}Error: {line}\n")
+    logs.put(f"{details}Error: {line}\n")
     return code

@@ -2,8 +2,13 @@
 
 A terminal gets short lines; anything else gets lines that begin with the time in UTC. An
 application that gives the logger handlers of its own keeps them.
+
+No line is worth a request: where standard error would block, because nobody reads it, or fails, because
+a disk is full, lines are lost and counted.
 """
 
+import contextlib
+import errno
 import faulthandler
 import logging
 import os
@@ -23,7 +28,7 @@ def configure(level: str, warnings: Iterable[str] = ()) -> None:
     warnings, which came up before, are the first."""
     logger.setLevel(level.upper())
     if not logger.handlers:
-        handler = logging.StreamHandler()
+        handler = _Handler()
         handler.setFormatter(_formatter())
         logger.addHandler(handler)
         logger.propagate = False
@@ -31,26 +36,85 @@ def configure(level: str, warnings: Iterable[str] = ()) -> None:
         logger.warning(sentence)
 
 
+def open_standard_files() -> None:
+    """Put the null device in the place of standard files that whoever started us has closed: else a connection
+    might get the number of one, and be sent what is meant for an operator."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError as error:
+            if error.errno != errno.EBADF:
+                raise
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free
+            os.set_inheritable(number, True)
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(number, "w" if number else "r", closefd=False))  # noqa: SIM115
+
+
+def put(text: str) -> bool:
+    """Write to standard error what fits without blocking; False where that was not all, or failed."""
+    try:
+        number = sys.stderr.fileno()
+    except (AttributeError, OSError, ValueError):  # it has been replaced, and is no file
+        with contextlib.suppress(AttributeError, OSError, ValueError):
+            sys.stderr.write(text)
+            sys.stderr.flush()
+            return True
+        return False
+    return _write(number, text)
+
+
 def write_unlocked(message: str) -> None:
     """Write a warning to standard error without the locks of logging, for a signal handler or when the
-    thread that holds them is stuck; not at all if nobody reads standard error and it is full."""
+    thread that holds them is stuck; not at all if it would block or fails."""
     record = logger.makeRecord(logger.name, logging.WARNING, "", 0, message, (), None)
-    if _stderr_is_writable():
-        os.write(STDERR, f"{_formatter().format(record)}\n".encode())
+    _write(STDERR, f"{_formatter().format(record)}\n")
 
 
 def dump_stacks() -> None:
     """Write every thread's stack to standard error, on the same terms."""
-    if _stderr_is_writable():
+    if _is_writable(STDERR):
         faulthandler.dump_traceback(STDERR, all_threads=True)
 
 
-def _stderr_is_writable() -> bool:
-    return bool(select.select([], [STDERR], [], 0)[1])
+class _Handler(logging.Handler):
+    def __init__(self) -> None:
+        super().__init__()
+        self._lost = 0
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            line = self.format(record) + "\n"
+        except Exception:
+            self.handleError(record)
+            return
+        if self._lost:
+            notice = logging.LogRecord(logger.name, logging.WARNING, "", 0, "%d lines were lost", (self._lost,), None)
+            line = f"{self.format(notice)}\n{line}"
+        self._lost = 0 if put(line) else self._lost + 1
+
+
+def _write(file: int, text: str) -> bool:
+    """Whether all of it was written, as far as it neither blocks nor fails."""
+    octets = text.encode(errors="backslashreplace")
+    try:
+        while octets and _is_writable(file):
+            octets = octets[os.write(file, octets[: select.PIPE_BUF]) :]
+    except OSError:
+        return False
+    return not octets
+
+
+def _is_writable(file: int) -> bool:
+    poll = select.poll()
+    poll.register(file, select.POLLOUT)
+    return any(event & select.POLLOUT for _, event in poll.poll(0))
 
 
 def _formatter() -> logging.Formatter:
-    return _TerminalFormatter() if sys.stderr.isatty() else _UtcFormatter("%(asctime)s %(levelname)s %(message)s")
+    if sys.stderr and sys.stderr.isatty():
+        return _TerminalFormatter()
+    return _UtcFormatter("%(asctime)s %(levelname)s %(message)s")
 
 
 class _UtcFormatter(logging.Formatter):

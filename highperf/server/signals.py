@@ -10,6 +10,7 @@ too. From the first signal on a thread watches over the end: it ends the process
 up, whatever a handler does that blocks the loop or a pool's thread that cannot be joined.
 """
 
+import contextlib
 import faulthandler
 import os
 import signal
@@ -112,8 +113,9 @@ class Signals:
 
     def leave(self, code: int) -> NoReturn:
         """End the process without waiting for what is still running in it."""
-        sys.stdout.flush()
-        sys.stderr.flush()
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(AttributeError, OSError, ValueError):  # it is closed, or its disk is full
+                stream.flush()
         os._exit(code)
 
     def _stop(self, number: int, frame: FrameType | None) -> None:

@@ -6,6 +6,7 @@ import os
 import re
 import select
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import pytest
 
@@ -74,9 +75,69 @@ def test_stacks_are_written_without_locks(pipe: int) -> None:
     assert b"most recent call first" in os.read(pipe, 65536)
 
 
+def fill(file: int) -> None:
+    while select.select([], [file], [], 0)[1]:
+        os.write(file, b"x" * 4096)
+
+
+@pytest.fixture
+def stderr(pipe: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
+    """The reading end of a pipe that is standard error for everybody."""
+    with open(logs.STDERR, "w", closefd=False) as file:
+        monkeypatch.setattr(logs, "sys", SimpleNamespace(stderr=file))  # pytest sets sys.stderr before each test
+        logs.configure("info")
+        yield pipe
+
+
+def test_long_lines_are_written_whole(stderr: int) -> None:
+    logs.logger.info("x" * 20_000)
+    assert os.read(stderr, 65536).endswith(b" INFO " + b"x" * 20_000 + b"\n")
+
+
+def test_what_is_no_unicode_is_written_all_the_same(stderr: int) -> None:
+    logs.logger.info("\udc80")
+    assert os.read(stderr, 4096).endswith(b" INFO \\udc80\n")
+
+
+def test_lines_that_nobody_reads_are_lost_and_counted(stderr: int) -> None:
+    fill(logs.STDERR)
+    for _ in range(3):
+        logs.logger.info("unheard")
+    while select.select([stderr], [], [], 0)[0]:
+        assert b"unheard" not in os.read(stderr, 65536)
+    logs.logger.info("heard")
+    logs.logger.info("again")
+    lines = os.read(stderr, 4096).decode()
+    assert re.fullmatch(rf"{TIME} WARNING 3 lines were lost\n{TIME} INFO heard\n{TIME} INFO again\n", lines)
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
+def test_lines_that_a_full_disk_does_not_take_are_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    with open("/dev/full", "w") as file:
+        monkeypatch.setattr("sys.stderr", file)
+        monkeypatch.setattr(logs, "STDERR", file.fileno())
+        logs.configure("info")
+        logs.logger.info("unheard")
+        logs.write_unlocked("unheard")
+        assert not logs.put("unheard")
+
+
+@pytest.mark.parametrize("stderr", [None, "closed"])
+def test_nothing_fails_where_there_is_no_standard_error(stderr: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = io.StringIO()
+    file.close()
+    monkeypatch.setattr("sys.stderr", stderr and file)
+    monkeypatch.setattr(logs, "STDERR", 1_000_000)
+    if stderr is None:
+        logs.configure("info")
+        logs.logger.info("unheard")
+        logs.write_unlocked("unheard")
+    logs.dump_stacks()
+    assert not logs.put("unheard")
+
+
 def test_nothing_is_written_where_it_would_block(pipe: int) -> None:
-    while select.select([], [logs.STDERR], [], 0)[1]:
-        os.write(logs.STDERR, b"x" * 4096)
+    fill(logs.STDERR)
     logs.write_unlocked("unheard")
     logs.dump_stacks()
     assert b"unheard" not in os.read(pipe, 1 << 20)
