@@ -11,7 +11,7 @@ class TrustedProxies:
     """
 
     def __init__(self, networks: Iterable[IPv4Network | IPv6Network]) -> None: ...
-    def __contains__(self, address: str) -> bool:
+    def __contains__(self, address: str, /) -> bool:
         """Whether the address is trusted; an IPv4 address may be spelled as IPv6 (``::ffff:192.0.2.1``).
 
         Raises:
