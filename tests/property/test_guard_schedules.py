@@ -2,7 +2,7 @@
 
 Handlers answer, wait, fail, compute, stream, run in threads, ignore that they are cancelled or fail over it;
 clients trickle their content in, pipeline, set deadlines, send a FIN or leave; the server announces its end,
-drains or gives up.
+drains or gives up, and ends connections for newcomers where it has room for few.
 After every step:
 
 - Answers come in the order of the requests, one for each; a refused request's handler did not begin.
@@ -178,6 +178,7 @@ class Run:
         )
         add_routes(self)
         self.talks = [self.talk(number, kinds) for number, kinds in enumerate(talks)]
+        self.strangers: list[Client] = []
 
     def talk(self, number: int, kinds: list[tuple[str, str, str]]) -> Talk:
         first = len(self.asked)
@@ -226,9 +227,22 @@ class Run:
             self.wire.worker.announce()
         elif what == "drain":
             self.wire.worker.begin_drain()
+        elif what == "newcomer":
+            self.let_come()
         else:
             self.advance(int(what) * MS)
         self.check()
+
+    def let_come(self) -> None:
+        """Somebody else connects, for whom another may have to go, but no request that is being handled."""
+        self.settle()
+        busy = [talk for talk in self.talks if not talk.client.gone and self.is_handled(talk)]
+        self.strangers.append(self.wire.connect("192.0.2.9"))
+        self.settle()
+        assert not any(talk.client.gone for talk in busy)
+
+    def is_handled(self, talk: Talk) -> bool:
+        return any(one.began >= 0 and not one.ended for one in talk.requests[len(talk.answers) :][:1])
 
     def advance(self, time: int) -> None:
         self.wire.settle()
@@ -531,7 +545,11 @@ BEHAVIOURS = {
 }
 
 SERVERS = st.fixed_dictionaries(
-    {"limit_concurrency": st.sampled_from([0, 2, 5, 100]), "rate_limit_rps": st.sampled_from([0, 0, 20])}
+    {
+        "limit_concurrency": st.sampled_from([0, 2, 5, 100]),
+        "rate_limit_rps": st.sampled_from([0, 0, 20]),
+        "limit_connections": st.sampled_from([0, 0, 5]),
+    }
 )
 KINDS = st.tuples(st.sampled_from(GROUPS), st.sampled_from(HOWS), st.sampled_from(["", "", "", *BUDGETS]))
 TALKS = st.lists(st.lists(KINDS, min_size=1, max_size=5), min_size=1, max_size=5)
@@ -540,7 +558,7 @@ TIMES = ["1", "4", "10", "30", "60", "200", "1500"]
 STEPS = st.lists(
     st.tuples(
         st.integers(0, 30),
-        st.sampled_from([*SAYING, "open", "open", "open", *TIMES, "leave", "fin", "announce", "drain"]),
+        st.sampled_from([*SAYING, "open", "open", "open", *TIMES, "leave", "fin", "announce", "drain", "newcomer"]),
     ),
     max_size=40,
 )
