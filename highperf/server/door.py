@@ -55,23 +55,24 @@ class Door:
 
     def shut(self) -> None:
         """Accept no more connections, and close all sockets."""
+        self._stand_by()
         for slot in list(self._listeners):
             self.remove(slot)
+
+    def _stand_by(self) -> None:
         self._worker.on_full = None
         if self._look:
             self._look.cancel()
-
-    async def take_in(self, until_s: float) -> None:
-        """Take in the connections that the kernel has completed, for closing their listener would reset them;
-        where there is no room for them, until loop.time() is until_s. The door accepts none any more."""
+        if self._opening:
+            self._opening.cancel()
         for slot in list(self._servers):
             self._leave(slot)
-        while True:
-            if await self._took_all() or self._loop.time() >= until_s:
-                return
-            await asyncio.sleep(LOOK_S)
 
-    async def _took_all(self) -> bool:
+    async def take_in(self) -> bool:
+        """Take in the connections that the kernel has completed, for closing their listener would reset them.
+        False where there is no room for all of them, and one should try again in LOOK_S. No other is accepted
+        from now on."""
+        self._stand_by()
         for listeners in self._listeners.values():
             for listener in listeners:
                 while self._worker.has_room(FEW) and (arrivals := take_waiting(listener, FEW)):
@@ -124,8 +125,13 @@ class Door:
         self._look = self._loop.call_later(LOOK_S, self._look_out)
 
     async def _open(self) -> None:
-        for slot in list(self._listeners):
-            await self._serve(slot)
+        try:
+            for slot in list(self._listeners):
+                await self._serve(slot)
+        except OSError:  # somebody else was faster to take the files
+            for slot in list(self._servers):
+                self._leave(slot)
+            self._look = self._loop.call_later(LOOK_S, self._look_out)
 
     def _anybody_waits(self) -> bool:
         poll = select.poll()

@@ -26,7 +26,7 @@ from highperf.core.worker import Worker
 from highperf.errors import SHUTTING_DOWN, StartupError
 from highperf.segment import Segment
 from highperf.server.board import Tally
-from highperf.server.door import Door
+from highperf.server.door import LOOK_S, Door
 from highperf.server.loader import user_code_failure
 from highperf.server.logs import logger
 from highperf.server.sockets import listen
@@ -242,7 +242,8 @@ class Server:
         worker.begin_drain()
         if not self._has_successor:
             self.before_drain()
-            await self._door.take_in(self._deadline_s)
+            while not await self._door.take_in() and self.loop.time() < self._deadline_s:
+                await self._wait(min(self._deadline_s, self.loop.time() + LOOK_S), self._hurrying)
         self._door.shut()
         idle = self.loop.create_future()
         worker.on_idle = partial(_settle, idle)
