@@ -12,7 +12,8 @@ import asyncio
 import resource
 import select
 import socket
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import chain
 from typing import Final
 
 from highperf.core.worker import Worker
@@ -75,9 +76,17 @@ class Door:
         self._stand_by()
         for listeners in self._listeners.values():
             for listener in listeners:
-                while self._worker.has_room(FEW) and (arrivals := take_waiting(listener, FEW)):
-                    await self._let_in(arrivals)
-        return not self._anybody_waits()
+                if not await self._empty(listener):
+                    return False
+        return True
+
+    async def _empty(self, listener: socket.socket) -> bool:
+        # Only accept(2) knows whether somebody waits: a socket that was shut down always looks like it.
+        while self._worker.has_room(FEW):
+            if not (arrivals := take_waiting(listener, FEW)):
+                return True
+            await self._let_in(arrivals)
+        return not _anybody_waits([listener])
 
     async def _let_in(self, arrivals: Sequence[socket.socket]) -> None:
         for connection in arrivals:
@@ -120,7 +129,7 @@ class Door:
             self._calm_s = self._loop.time() + CALM_S
             self._opening = self._loop.create_task(self._open())
             return
-        if self._anybody_waits():
+        if _anybody_waits(chain.from_iterable(self._listeners.values())):
             self._worker.make_room()
         self._look = self._loop.call_later(LOOK_S, self._look_out)
 
@@ -133,12 +142,12 @@ class Door:
                 self._leave(slot)
             self._look = self._loop.call_later(LOOK_S, self._look_out)
 
-    def _anybody_waits(self) -> bool:
-        poll = select.poll()
-        for listeners in self._listeners.values():
-            for listener in listeners:
-                poll.register(listener, select.POLLIN)
-        return bool(poll.poll(0))
+
+def _anybody_waits(listeners: Iterable[socket.socket]) -> bool:
+    poll = select.poll()
+    for listener in listeners:
+        poll.register(listener, select.POLLIN)
+    return bool(poll.poll(0))
 
 
 def files_for_connections() -> int:

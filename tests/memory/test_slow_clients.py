@@ -82,4 +82,4 @@ def test_memory_of_a_crowd(said: str) -> None:
     command = [sys.executable, "-c", SCRIPT, said, str(CROWD)]
     grown = [int(size) for size in subprocess.check_output(command, text=True).split()]
     assert max(grown) < BOUND * CROWD
-    assert grown[2] < 1.1 * grown[0]
+    assert grown[2] < 1.25 * grown[0]

@@ -1,8 +1,10 @@
 """The door of a worker: open as long as there is room, and never shut for good by mistake."""
 
 import asyncio
+import os
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -164,6 +166,23 @@ def test_all_who_wait_are_taken_in_before_the_end(house: House) -> None:
     house.door.shut()
     with pytest.raises(ConnectionResetError):
         house.run(house.loop.sock_recv(late, 100))
+
+
+def test_socket_that_was_shut_down_is_found_to_be_empty(tmp_path: Path, house: House) -> None:
+    # This is how a Unix socket turns newcomers away; to poll(2) somebody waits there for ever.
+    with socket.socket(socket.AF_UNIX) as listener:
+        path = os.path.relpath(tmp_path / "socket")
+        listener.bind(path)
+        listener.listen()
+        listener.setblocking(False)
+        house.run(house.door.add(SLOT + 1, [listener]))
+        client = socket.socket(socket.AF_UNIX)
+        house.clients.append(client)
+        client.connect(path)
+        client.setblocking(False)
+        listener.shutdown(socket.SHUT_RD)
+        assert house.run(house.door.take_in())
+        assert house.welcomed(client)
 
 
 def test_sockets_of_a_slot_that_leaves_are_closed(house: House) -> None:
