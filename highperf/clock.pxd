@@ -12,6 +12,17 @@ cdef extern from "time.h" nogil:
     int CLOCK_MONOTONIC
     int CLOCK_REALTIME
 
+cdef extern from *:
+    """
+    /* What Linux stamps files with: the time of the last tick, a little behind CLOCK_REALTIME. */
+    #ifdef CLOCK_REALTIME_COARSE
+    #define HP_CLOCK_FILES CLOCK_REALTIME_COARSE
+    #else
+    #define HP_CLOCK_FILES CLOCK_REALTIME
+    #endif
+    """
+    int HP_CLOCK_FILES
+
 
 cdef inline long long monotonic_ns() noexcept nogil:
     cdef timespec ts
@@ -23,6 +34,13 @@ cdef inline long long unix_s() noexcept nogil:
     # Wall clock, whole seconds: for the Date field only, never for a limit.
     cdef timespec ts
     clock_gettime(CLOCK_REALTIME, &ts)
+    return <long long>ts.tv_sec
+
+
+cdef inline long long files_s() noexcept nogil:
+    # The second that a file which is written to now is marked with: once it is over, no file will be.
+    cdef timespec ts
+    clock_gettime(HP_CLOCK_FILES, &ts)
     return <long long>ts.tv_sec
 
 

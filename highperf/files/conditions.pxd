@@ -9,10 +9,17 @@ cdef enum Verdict:
     FAILED = 2                  # 412
 
 
-
 cdef struct Text:
     const char* at              # borrowed from the request's head; NULL: the field is absent
     Py_ssize_t size
+
+
+cdef struct Conditions:
+    # Values of the fields. One that may stand once and stands there more often is no date, so absent.
+    Text match
+    Text none_match
+    Text modified_since
+    Text unmodified_since
 
 
 cdef struct Validators:
@@ -22,9 +29,13 @@ cdef struct Validators:
     int64_t modified_s
 
 
+# A Verdict, in the order of section 13.2.2, but for Range. reads: GET or HEAD.
+cdef int judge_c(
+    const Conditions* conditions, const Validators* ours, bint reads, int64_t now_s
+) noexcept nogil
 # Seconds since 1970, or INT64_MIN for anything that is no date. now_s: for the century of a two-digit year.
 cdef int64_t parse_date_c(const char* text, Py_ssize_t size, int64_t now_s) noexcept nogil
 # Does a list of entity-tags, or "*", name this one? strong: section 8.8.3.2.
-cdef bint tags_match_c(Text list, const Validators* ours, bint strong) noexcept nogil
+cdef bint tags_match_c(const Text* tags, const Validators* ours, bint strong) noexcept nogil
 # If-Range: does what the client has part of still hold?
-cdef bint still_holds_c(Text value, const Validators* ours, int64_t now_s) noexcept nogil
+cdef bint still_holds_c(const Text* value, const Validators* ours, int64_t now_s) noexcept nogil

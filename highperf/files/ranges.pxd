@@ -17,4 +17,6 @@ cdef struct ByteRange:
     int64_t size                # at least 1
 
 
-cdef int parse_ranges_c(const char* value, Py_ssize_t size, int64_t length, ByteRange* parts, int* count) noexcept nogil
+cdef int parse_ranges_c(
+    const char* value, Py_ssize_t size, int64_t length, ByteRange* parts, int* count
+) noexcept nogil

@@ -32,10 +32,17 @@ cdef class FileRoot:
     cdef readonly bint walks    # there is no openat2: component by component
     cdef readonly bint tells    # the kernel says when a look would have to wait (RESOLVE_CACHED)
 
-    # path is NUL-terminated, relative, without slash at its end; "" is not allowed, "." is the root.
+    # path is NUL-terminated and without slash at its end; "." is the root; relative, if confined.
     # Both may be called from any thread. waits False: FOUND_COLD rather than wait, where the root tells.
     # Returns a Found; identity is filled for FOUND_FILE and FOUND_DIRECTORY.
     cdef int look_c(self, const char* path, bint waits, Identity* identity) noexcept nogil
-    # The same, and opens it for reading: fd is the caller's when FOUND_FILE or FOUND_DIRECTORY is
-    # returned, otherwise -1.
+    # The same, and opens a file for reading: fd is the caller's where FOUND_FILE is returned, else -1.
     cdef int open_c(self, const char* path, bint waits, Identity* identity, int* fd) noexcept nogil
+
+    cdef int reach_c(self, const char* path, int flags, bint waits) noexcept nogil
+    cdef int probe_c(self, bint openat2) except -1
+
+
+cdef bint same_file_c(const Identity* one, const Identity* other) noexcept nogil
+# The identity of an open file: a Found.
+cdef int identify_c(int fd, Identity* identity) noexcept nogil

@@ -49,7 +49,7 @@ from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy
 from highperf.clock cimport instant_of
 from highperf.guards.limiter cimport NEVER_ADMITTED, checked_cost_c
-from highperf.guards.siphash cimport siphash13
+from highperf.siphash cimport siphash13
 from highperf.segment cimport LINE_BYTES, Segment, load_word, swap_word
 
 import secrets

@@ -1,4 +1,4 @@
-"""Imports run one way: service -> app -> core -> {wire, guards, observe} -> {segment, clock}."""
+"""Imports run one way: service -> app -> core -> {files, guards, observe} -> {wire, segment, siphash, clock}."""
 
 import re
 from collections.abc import Iterator
@@ -17,10 +17,12 @@ ROOMS = {
     "env_file": {"values"},
     "config": {"env_file", "values"},
     "segment": {"clock"},
+    "siphash": set(),
     "wire": {"clock"},
-    "guards": {"clock", "segment"},
+    "guards": {"clock", "segment", "siphash"},
+    "files": {"wire", "clock", "siphash"},
     "observe": {"clock", "segment"},
-    "core": {"wire", "guards", "observe", "clock", "segment"},
+    "core": {"wire", "guards", "observe", "files", "clock", "segment"},
     "server": {"core", "wire", "segment", "config", "values"},
     "policies": {"guards", "callables", "values"},
     "breakers": {"guards", "policies", "values"},
@@ -34,7 +36,7 @@ ROOMS = {
 EVERYONE = {"errors", "_version"}
 # Imported when called or by the type checker alone, so that no room needs a higher one to be loaded.
 NOT_AT_IMPORT = {("app", "server"), ("app", "testing"), ("testing", "app")}
-WITHOUT_A_LOOP = {"wire", "guards", "observe", "segment", "clock"}
+WITHOUT_A_LOOP = {"wire", "guards", "observe", "files", "segment", "siphash", "clock"}
 LOOPS = {"asyncio", "uvloop", "anyio", "trio"}
 
 IMPORT = re.compile(

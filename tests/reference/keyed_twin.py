@@ -1,6 +1,6 @@
 """SipHash and a table of token buckets that are slow and obvious: fractions, dictionaries, no words.
 
-The oracles of guards/siphash and guards/keyed; share no code with them. What the table says in one
+The oracles of siphash and guards/keyed; share no code with them. What the table says in one
 line each:
 
 - every key has a bucket of its own, full at `full_at`, that is kept for ever;

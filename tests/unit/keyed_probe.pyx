@@ -1,10 +1,10 @@
-# The C-level interface of guards/keyed and guards/siphash, for the tests of one process and of several.
+# The C-level interface of guards/keyed and siphash, for the tests of one process and of several.
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from libc.stdint cimport uint64_t
 from highperf.clock cimport monotonic_ns
 from highperf.guards.keyed cimport SET_WORDS, KeyedBuckets
-from highperf.guards.siphash cimport siphash13
+from highperf.siphash cimport siphash13
 from highperf.segment cimport Segment, add_word, load_word, store_word
 
 cdef extern from "sched.h":

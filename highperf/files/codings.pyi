@@ -1,0 +1,1 @@
+"""Which content coding to send; nothing for Python."""

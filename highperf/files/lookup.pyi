@@ -1,0 +1,1 @@
+"""What the file system has for a path; nothing for Python."""

@@ -1,0 +1,1 @@
+"""Which paths may be looked for; nothing for Python."""

@@ -1,0 +1,1 @@
+"""Byte ranges of a request; nothing for Python."""

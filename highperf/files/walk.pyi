@@ -1,0 +1,1 @@
+"""Openat2 by hand; nothing for Python."""
