@@ -9,6 +9,9 @@
 # - control characters and what is no UTF-8 (overlong forms first of all) would be read differently by
 #   logs, terminals and listings.
 
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
+
+
 cdef inline bint is_continuation(char c) noexcept nogil:
     return (<unsigned char>c & 0xC0) == 0x80
 
@@ -70,6 +73,10 @@ cdef bint name_allowed_c(const char* name, Py_ssize_t size) noexcept nogil:
         and name[0] != c"."
         and segment_size(name, size) == size
     )
+
+
+def name_allowed(bytes name not None):
+    return bool(name_allowed_c(PyBytes_AS_STRING(name), PyBytes_GET_SIZE(name)))
 
 
 cdef bint allowed_c(const char* path, Py_ssize_t size) noexcept nogil:

@@ -1,0 +1,239 @@
+# Reaches the C-level interfaces of highperf/files.
+
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
+from libc.stdint cimport INT64_MIN, int64_t, uint32_t
+
+from highperf.clock cimport files_s, monotonic_ns
+from highperf.files.cache cimport FileCache
+from highperf.files.codings cimport (
+    CODING_BR, CODING_GZIP, CODING_IDENTITY, CODING_ZSTD, Weights, choose_coding_c, no_weights_c, weigh_codings_c,
+)
+from highperf.files.conditions cimport (
+    FAILED, NOT_MODIFIED, PROCEED, Conditions, Text, Validators, judge_c, parse_date_c, still_holds_c, tags_match_c,
+)
+from highperf.files.entry cimport (
+    ENTRY_COLD, ENTRY_FAILED, ENTRY_FILE, ENTRY_LISTING, ENTRY_MISSING, ENTRY_REDIRECT, FileEntry,
+)
+from highperf.files.paths cimport allowed_c
+from highperf.files.plan cimport FilePlan
+from highperf.files.ranges cimport (
+    RANGE_PARTS, RANGE_UNSATISFIABLE, RANGE_WHOLE, RANGES_MAX, ByteRange, parse_ranges_c,
+)
+from highperf.files.root cimport FileRoot, Identity
+from highperf.files.table cimport PathTable, Slot
+from highperf.wire.parser cimport PARSE_DONE, Head, Limits
+from highperf.wire.request cimport decode_path_c
+from highperf.wire.response cimport ResponseHeaders
+
+import os
+
+FILE, REDIRECT, LISTING, MISSING = ENTRY_FILE, ENTRY_REDIRECT, ENTRY_LISTING, ENTRY_MISSING
+COLD, BROKEN = ENTRY_COLD, ENTRY_FAILED
+BR, ZSTD, GZIP, IDENTITY = CODING_BR, CODING_ZSTD, CODING_GZIP, CODING_IDENTITY
+VERDICTS = {PROCEED: "proceed", NOT_MODIFIED: "not modified", FAILED: "failed"}
+RANGES = {RANGE_WHOLE: "whole", RANGE_UNSATISFIABLE: "unsatisfiable"}
+
+
+# ---- octets ---------------------------------------------------------------------------------------
+
+
+def allowed(bytes path not None):
+    return bool(allowed_c(PyBytes_AS_STRING(path), PyBytes_GET_SIZE(path)))
+
+
+def decode(bytes raw not None):
+    """As the router does it: once, an encoded slash becomes NUL."""
+    out = bytearray(len(raw))
+    return bytes(out[:decode_path_c(PyBytes_AS_STRING(raw), PyBytes_GET_SIZE(raw), <char*>out)])
+
+
+def parse_ranges(bytes value not None, int64_t length):
+    cdef ByteRange parts[RANGES_MAX + 1]
+    cdef int count
+    result = parse_ranges_c(PyBytes_AS_STRING(value), PyBytes_GET_SIZE(value), length, parts, &count)
+    return [(parts[at].offset, parts[at].size) for at in range(count)] if result == RANGE_PARTS else RANGES[result]
+
+
+def choose_coding(list values not None, set available not None):
+    cdef Weights weights
+    cdef int bits = 0
+    for coding in available:
+        bits |= 1 << <int>coding
+    no_weights_c(&weights)
+    for value in values:
+        weigh_codings_c(PyBytes_AS_STRING(value), PyBytes_GET_SIZE(value), &weights)
+    return choose_coding_c(&weights, bits)
+
+
+# ---- conditions -----------------------------------------------------------------------------------
+
+
+cdef Text text_of(bytes value):
+    cdef Text text
+    text.at = NULL if value is None else PyBytes_AS_STRING(value)
+    text.size = 0 if value is None else PyBytes_GET_SIZE(value)
+    return text
+
+
+cdef Validators validators_of(bytes tag, bytes exact, int64_t modified_s):
+    cdef Validators ours
+    ours.tag = text_of(tag)
+    ours.exact = text_of(exact)
+    ours.modified_s = modified_s
+    return ours
+
+
+def parse_date(bytes value not None, int64_t now_s):
+    date = parse_date_c(PyBytes_AS_STRING(value), PyBytes_GET_SIZE(value), now_s)
+    return None if date == INT64_MIN else date
+
+
+def tags_match(bytes value not None, bytes tag not None, bytes exact not None, *, bint strong):
+    cdef Validators ours = validators_of(tag, exact, 0)
+    cdef Text text = text_of(value)
+    return bool(tags_match_c(&text, &ours, strong))
+
+
+def still_holds(bytes value not None, bytes tag not None, int64_t modified_s, int64_t now_s):
+    cdef Validators ours = validators_of(tag, tag, modified_s)
+    cdef Text text = text_of(value)
+    return bool(still_holds_c(&text, &ours, now_s))
+
+
+def judge(bytes match, bytes none_match, bytes modified_since, bytes unmodified_since, *,
+          bytes tag not None, int64_t modified_s, int64_t now_s, bint reads=True):
+    cdef Conditions conditions
+    cdef Validators ours = validators_of(tag, tag, modified_s)
+    conditions.match = text_of(match)
+    conditions.none_match = text_of(none_match)
+    conditions.modified_since = text_of(modified_since)
+    conditions.unmodified_since = text_of(unmodified_since)
+    return VERDICTS[judge_c(&conditions, &ours, reads, now_s)]
+
+
+# ---- entries and plans ----------------------------------------------------------------------------
+
+
+def descriptor(FileEntry entry not None):
+    return entry.fd
+
+
+def unchanged(FileEntry entry not None):
+    return bool(entry.unchanged_c())
+
+
+def sibling(FileEntry entry not None, int coding):
+    return None if entry.siblings is None else entry.siblings[coding]
+
+
+def files_second():
+    return files_s()
+
+
+def look(FileRoot root not None, bytes path not None, bint waits):
+    """The number of a Found, and (inode, size)."""
+    cdef Identity identity
+    found = root.look_c(path, waits, &identity)
+    return found, (identity.inode, identity.size) if found <= 1 else None
+
+
+cdef Head head_of(bytes request):
+    cdef Head head = Head()
+    cdef Limits limits = Limits(8190, 16384, 100, 65536)
+    assert head.parse_c(PyBytes_AS_STRING(request), PyBytes_GET_SIZE(request), &limits) == PARSE_DONE, request
+    return head
+
+
+class Answer:
+    """A FilePlan's content, read as a sender would read it."""
+
+    def __init__(self, status, headers, length, parts, entry):
+        self.status = status
+        self.headers = headers
+        self.length = length
+        self.parts = parts
+        self.entry = entry
+
+    @property
+    def body(self):
+        return b"".join(lead + octets for lead, octets in self.parts)
+
+
+cdef bytes octets_of(FileEntry entry, int64_t offset, int64_t size):
+    if entry.content is not None:
+        return entry.content[offset:offset + size]
+    return os.pread(entry.fd, size, offset)
+
+
+def plan(FileEntry entry not None, bytes request not None, *, int64_t now_s=0, bytes content_type=None,
+         ResponseHeaders fields=None, FilePlan plan=None):
+    cdef Head head = head_of(request)       # borrows from request
+    plan = plan or FilePlan()
+    plan.make_c(entry, head, now_s, content_type, fields)
+    parts = []
+    for at in range(plan.count):
+        part = plan.parts[at]
+        lead = plan.framing[part.lead_start:part.lead_start + part.lead_size] if part.lead_size else b""
+        parts.append((lead, octets_of(plan.entry, part.offset, part.size) if part.size else b""))
+    headers = None if plan.headers is None else plan.headers.items()
+    answer = Answer(plan.status, headers, plan.length, parts, plan.entry)
+    plan.clear_c()
+    return answer
+
+
+def time_hot_path(FileCache cache not None, bytes path not None, bytes request not None, int rounds):
+    """Nanoseconds of find_c and make_c together."""
+    cdef Head head = head_of(request)
+    cdef FilePlan plan = FilePlan()
+    cdef long long now_ns = monotonic_ns(), start, at
+    cdef const char* octets = PyBytes_AS_STRING(path)
+    cdef Py_ssize_t size = PyBytes_GET_SIZE(path)
+    cache.find_c(octets, size, now_ns, True)
+    start = monotonic_ns()
+    for at in range(rounds):
+        plan.make_c(cache.find_c(octets, size, now_ns, False), head, 0, None, None)
+    return (monotonic_ns() - start) / rounds
+
+
+def time_parts(FileCache cache not None, bytes path not None, bytes request not None, int rounds):
+    cdef Head head = head_of(request)
+    cdef FilePlan plan = FilePlan()
+    cdef long long now_ns = monotonic_ns(), start, at
+    cdef const char* octets = PyBytes_AS_STRING(path)
+    cdef Py_ssize_t size = PyBytes_GET_SIZE(path)
+    cdef FileEntry entry = cache.find_c(octets, size, now_ns, True)
+    start = monotonic_ns()
+    for at in range(rounds):
+        cache.find_c(octets, size, now_ns, False)
+    found = (monotonic_ns() - start) / rounds
+    start = monotonic_ns()
+    for at in range(rounds):
+        plan.make_c(entry, head, 0, None, None)
+    return found, (monotonic_ns() - start) / rounds
+
+
+# ---- the table ------------------------------------------------------------------------------------
+
+
+def put(PathTable table not None, bytes key not None, value, long long time_ns=0, Py_ssize_t weight=0):
+    table.weigh_c(table.put_c(PyBytes_AS_STRING(key), PyBytes_GET_SIZE(key), value, time_ns), weight)
+
+
+def get(PathTable table not None, bytes key not None):
+    cdef Slot* slot = table.find_c(PyBytes_AS_STRING(key), PyBytes_GET_SIZE(key))
+    return None if slot == NULL else (<object>slot.value, slot.time_ns)
+
+
+def drop(PathTable table not None, bytes key not None):
+    cdef Slot* slot = table.find_c(PyBytes_AS_STRING(key), PyBytes_GET_SIZE(key))
+    if slot != NULL:
+        table.drop_c(slot)
+
+
+def coldest(PathTable table not None):
+    cdef Slot* slot = table.coldest_c()
+    return None if slot == NULL else slot.key[:slot.size]
+
+
+def clear(PathTable table not None):
+    table.clear_c()
