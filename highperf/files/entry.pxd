@@ -40,7 +40,7 @@ cdef class FileEntry:
     cdef bint unchanged_c(self) noexcept nogil
 
     cdef int load_c(self, Py_ssize_t limit_bytes, bint waits) except -1
-    cdef int describe_c(self, bytes content_type, bytes cache_control, bint varies) except -1
+    cdef int describe_c(self, bytes content_type, bytes cache_control, bytes mark) except -1
 
 
 # An entry that is no file.

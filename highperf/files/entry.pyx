@@ -11,7 +11,7 @@
 cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from libc.errno cimport EAGAIN
-from libc.stdint cimport int64_t
+from libc.stdint cimport int64_t, uint64_t
 from posix.unistd cimport close
 
 from highperf.clock cimport files_s
@@ -78,19 +78,20 @@ cdef class FileEntry:
             self.fd = -1
         return LOADED
 
-    cdef int describe_c(self, bytes content_type, bytes cache_control, bint varies) except -1:
+    cdef int describe_c(self, bytes content_type, bytes cache_control, bytes mark) except -1:
+        # mark: None where there are no siblings, else what is put behind the tag.
         cdef const Identity* identity = &self.identities[self.coding]
         cdef int64_t second = identity.mtime_ns // SECOND_NS, now_s = files_s()
         cdef bytes coding = <bytes>CODINGS[self.coding]
         self.settled = now_s > second
-        self.exact = b'"%x-%x"' % (identity.mtime_ns & 0xFFFF_FFFF_FFFF_FFFF, self.size)
-        self.tag = b'"%x-%x"' % (second & 0xFFFF_FFFF_FFFF_FFFF, self.size) if self.settled else self.exact
+        self.exact = tag_of(identity.mtime_ns, self.size, mark)
+        self.tag = tag_of(second, self.size, mark) if self.settled else self.exact
         # RFC 9110 section 8.8.2.1: never later than now.
         self.modified_s = max(0, min(second, now_s, LAST_S))
         fields = [(b"Last-Modified", http_date(self.modified_s).encode("ascii")), (b"ETag", self.tag)]
         if cache_control is not None:
             fields.append((b"Cache-Control", cache_control))
-        if varies:
+        if mark is not None:
             fields.append((b"Vary", b"Accept-Encoding"))
         self.not_modified = frozen(fields)
         fields.append((b"Accept-Ranges", b"bytes"))
@@ -105,6 +106,10 @@ cdef class FileEntry:
         self.validators.exact.size = PyBytes_GET_SIZE(self.exact)
         self.validators.modified_s = self.modified_s
         return 0
+
+
+cdef inline bytes tag_of(int64_t time, int64_t size, bytes mark):
+    return b'"%x-%x%b"' % (<uint64_t>time, size, mark or b"")
 
 
 cdef ResponseHeaders frozen(list fields):
@@ -149,5 +154,20 @@ cdef FileEntry file_entry_c(Finding* finding, bytes cache_control, Py_ssize_t li
         if sibling is not None:
             if sibling.load_c(limit_bytes, waits) == LOAD_COLD:
                 return None
-            sibling.describe_c(content_type, cache_control, entry.codings != 0)
+            sibling.describe_c(content_type, cache_control, mark_of(entry, sibling.coding))
     return entry
+
+
+cdef bytes mark_of(FileEntry entry, int coding):
+    # Files made in one go may have one size and time, and yet must not have one tag.
+    cdef const Identity* one = &entry.identities[coding]
+    cdef const Identity* other
+    cdef int at
+    if entry.codings == 0:
+        return None
+    for at in range(CODING_COUNT):
+        other = &entry.identities[at]
+        if at != coding and (at == CODING_IDENTITY or entry.codings >> at & 1):
+            if one.size == other.size and one.mtime_ns // SECOND_NS == other.mtime_ns // SECOND_NS:
+                return b"-" + <bytes>CODINGS[coding] if coding != CODING_IDENTITY else b""
+    return b""

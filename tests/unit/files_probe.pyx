@@ -19,7 +19,7 @@ from highperf.files.plan cimport FilePlan
 from highperf.files.ranges cimport (
     RANGE_PARTS, RANGE_UNSATISFIABLE, RANGE_WHOLE, RANGES_MAX, ByteRange, parse_ranges_c,
 )
-from highperf.files.root cimport FileRoot, Identity
+from highperf.files.root cimport FOUND_COLD as COLD_LOOK, FOUND_FILE as FILE_LOOK, FileRoot, Identity
 from highperf.files.table cimport PathTable, Slot
 from highperf.wire.parser cimport PARSE_DONE, Head, Limits
 from highperf.wire.request cimport decode_path_c
@@ -31,6 +31,7 @@ FILE, REDIRECT, LISTING, MISSING = ENTRY_FILE, ENTRY_REDIRECT, ENTRY_LISTING, EN
 COLD, BROKEN = ENTRY_COLD, ENTRY_FAILED
 BR, ZSTD, GZIP, IDENTITY = CODING_BR, CODING_ZSTD, CODING_GZIP, CODING_IDENTITY
 VERDICTS = {PROCEED: "proceed", NOT_MODIFIED: "not modified", FAILED: "failed"}
+FOUND_FILE, FOUND_COLD = FILE_LOOK, COLD_LOOK
 RANGES = {RANGE_WHOLE: "whole", RANGE_UNSATISFIABLE: "unsatisfiable"}
 
 

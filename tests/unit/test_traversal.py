@@ -78,6 +78,19 @@ def test_payloads_that_somebody_decoded_before_leak_nothing_either(probe: Any, r
             assert content is None or content.startswith(traversal.PUBLIC), path
 
 
+def test_the_root_lets_nothing_out_even_without_the_rules_for_paths(probe: Any, root: FileRoot) -> None:
+    opened = 0
+    for payload in traversal.payloads():
+        path = probe.decode(payload.encode("utf-8")).partition(b"\0")[0]
+        descriptor = root.open(path)
+        if descriptor is not None:
+            opened += 1
+            content = os.read(descriptor, 100)
+            os.close(descriptor)
+            assert content.startswith((traversal.PUBLIC, traversal.SECRET + b": root/")), path
+    assert opened > 50
+
+
 @pytest.mark.parametrize("name", [*traversal.LINKS_OUT, "root/absolute.txt", "root/absolute_in.txt"])
 def test_link_that_leaves_the_root_is_missing(probe: Any, root: FileRoot, name: str) -> None:
     cache = FileCache(root)
