@@ -34,6 +34,9 @@ cdef enum:
 # What describes content that a 304 does not bring (section 15.4.5).
 cdef frozenset OF_CONTENT = frozenset((b"content-disposition", b"content-encoding", b"content-language"))
 
+# Visible octets that RFC 3986 leaves out of every URI, though the parser lets them in.
+cdef tuple NOT_IN_URIS = tuple([(chr(octet).encode(), b"%%%02X" % octet) for octet in bytearray(b'"<>\\^`{|}')])
+
 
 cdef inline int field_named(const char* name, Py_ssize_t size) noexcept nogil:
     if size == 5:
@@ -288,7 +291,6 @@ cdef ResponseHeaders dressed(list own, bytes content_type, ResponseHeaders field
 
 
 cdef bytes quoted(bytes target):
-    # Of visible octets, those that RFC 3986 leaves out of every URI, though parsers let them in.
-    for octet in b'"<>\\^`{|}':
-        target = target.replace(bytes([octet]), b"%%%02X" % octet)
+    for octet, escape in NOT_IN_URIS:
+        target = target.replace(octet, escape)
     return target

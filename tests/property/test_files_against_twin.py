@@ -23,8 +23,12 @@ def octets_of(alphabet: bytes, max_size: int) -> st.SearchStrategy[bytes]:
 
 # ---- ranges -----------------------------------------------------------------------------------------
 
-positions = st.one_of(st.just(""), st.integers(0, 60).map(str), st.sampled_from(["00", "007", "9" * 18, "9" * 19, "9" * 40]))
-specs = st.one_of(st.tuples(positions, positions).map("-".join), st.sampled_from(["", "-", "x", "1", "1-2-3", "\t", "\u0661-"]))
+positions = st.one_of(
+    st.just(""), st.integers(0, 60).map(str), st.sampled_from(["00", "007", "9" * 18, "9" * 19, "9" * 40])
+)
+specs = st.one_of(
+    st.tuples(positions, positions).map("-".join), st.sampled_from(["", "-", "x", "1", "1-2-3", "\t", "\u0661-"])
+)
 separators = st.sampled_from([",", ", ", " ,", ",,", "\t,\t", " "])
 
 
@@ -91,7 +95,9 @@ def test_dates_with_one_wrong_octet(probe: Any, unix_s: int, form: Any, place: i
 # ---- entity-tags ------------------------------------------------------------------------------------
 
 TAG = b'"a-1"'
-members = st.sampled_from([TAG, b"W/" + TAG, b'"b-1"', b'""', b"*", b"", b"a-1", b'"a', b"W/", b'"\xff"', b'"a b"', b"w/" + TAG])
+members = st.sampled_from(
+    [TAG, b"W/" + TAG, b'"b-1"', b'""', b"*", b"", b"a-1", b'"a', b"W/", b'"\xff"', b'"a b"', b"w/" + TAG]
+)
 glue = st.sampled_from([b",", b", ", b" , ", b",,", b" ", b""])
 
 
@@ -105,7 +111,9 @@ def test_lists_of_tags(probe: Any, parts: list[tuple[bytes, bytes]], strong: boo
 # ---- codings ----------------------------------------------------------------------------------------
 
 names = st.sampled_from(["br", "zstd", "gzip", "x-gzip", "identity", "*", "deflate", "GZIP", ""])
-weights = st.sampled_from(["", ";q=1", ";q=0", ";q=0.5", "; q=0.501", ";q=1.000", ";q=1.1", ";q=x", ";x=1", " ;Q=0.9 ", ";"])
+weights = st.sampled_from(
+    ["", ";q=1", ";q=0", ";q=0.5", "; q=0.501", ";q=1.000", ";q=1.1", ";q=x", ";x=1", " ;Q=0.9 ", ";"]
+)
 
 
 @MANY

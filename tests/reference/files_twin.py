@@ -96,8 +96,9 @@ def imf_fixdate(unix_s: int) -> str:
 
 def rfc850_date(unix_s: int) -> str:
     when = time.gmtime(unix_s)
-    return f"{DAYS[when.tm_wday]}, {when.tm_mday:02}-{MONTHS[when.tm_mon - 1]}-{when.tm_year % 100:02} " + time.strftime(
-        "%H:%M:%S GMT", when
+    return (
+        f"{DAYS[when.tm_wday]}, {when.tm_mday:02}-{MONTHS[when.tm_mon - 1]}-{when.tm_year % 100:02} "
+        + time.strftime("%H:%M:%S GMT", when)
     )
 
 
@@ -173,7 +174,11 @@ def coding(values: list[str], available: set[str]) -> str:
     best, best_weight = "identity", weights.get("identity", -1.0)
     for name in ("br", "zstd", "gzip"):
         weight = weights.get(name, weights.get("*", 0.0))
-        if name in available and weight > 0 and (weight > best_weight or (weight == best_weight and best == "identity")):
+        if (
+            name in available
+            and weight > 0
+            and (weight > best_weight or (weight == best_weight and best == "identity"))
+        ):
             best, best_weight = name, weight
     return best
 

@@ -194,7 +194,14 @@ def test_unconfined_root_takes_any_path(probe: Any, tmp_path: Path) -> None:
     (tmp_path / "dir").mkdir()
     cache = FileCache(FileRoot("/", confined=False), precompressed=False)
     assert cache.find(os.fsencode(tmp_path / ".hidden"), 0).content == b"content"
-    for path in (os.fsencode(tmp_path / "dir"), os.fsencode(tmp_path) + b"/dir/", b"", b"a\0b", b"/" * 5000, b"/dev/null"):
+    for path in (
+        os.fsencode(tmp_path / "dir"),
+        os.fsencode(tmp_path) + b"/dir/",
+        b"",
+        b"a\0b",
+        b"/" * 5000,
+        b"/dev/null",
+    ):
         assert cache.find(path, 0).kind == probe.MISSING
 
 

@@ -108,6 +108,8 @@ def test_listing_may_show(name: bytes) -> None:
     assert name_allowed(name)
 
 
-@pytest.mark.parametrize("name", [b"", b".", b"..", b".x", b".well-known", b"a/b", b"a\\b", b"a\n", b"\xff", b"a" * 256])
+@pytest.mark.parametrize(
+    "name", [b"", b".", b"..", b".x", b".well-known", b"a/b", b"a\\b", b"a\n", b"\xff", b"a" * 256]
+)
 def test_listing_may_not_show(name: bytes) -> None:
     assert not name_allowed(name)

@@ -135,7 +135,18 @@ def test_odd_names_that_are_meant_to_be_seen_are_served(probe: Any, root: FileRo
 
 def test_missing_forbidden_and_refused_paths_are_answered_alike(probe: Any, root: FileRoot) -> None:
     cache = FileCache(root)
-    paths = [b"nowhere", b".env", b".git", b"link_out.txt", b"fifo", b"../secret.txt", b"a\0b", b"bare", b"bare/", b"loop"]
+    paths = [
+        b"nowhere",
+        b".env",
+        b".git",
+        b"link_out.txt",
+        b"fifo",
+        b"../secret.txt",
+        b"a\0b",
+        b"bare",
+        b"bare/",
+        b"loop",
+    ]
     assert {cache.find(path, 0).kind for path in paths} == {probe.MISSING}
     assert {cache.find(path, 1).why for path in paths} == {None}
 
@@ -146,7 +157,9 @@ parts = st.sampled_from(
 )
 
 
-@given(payload=st.lists(st.one_of(parts, st.text(max_size=3)), min_size=1, max_size=12).map("".join), walks=st.booleans())
+@given(
+    payload=st.lists(st.one_of(parts, st.text(max_size=3)), min_size=1, max_size=12).map("".join), walks=st.booleans()
+)
 def test_nothing_leaks_through_any_combination(probe: Any, tree: Path, payload: str, walks: bool) -> None:
     cache = FileCache(FileRoot(tree, openat2=not walks), listing=True)
     path = probe.decode(payload.encode("utf-8", "surrogatepass"))
