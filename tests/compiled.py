@@ -25,11 +25,16 @@ DIRECTIVES = {"language_level": 3, "boundscheck": False, "wraparound": False, "c
 
 def load(config: pytest.Config, source: str) -> ModuleType:
     """The module made from `source`, a path from the root of the tree."""
+    return load_into(config.cache.mkdir("compiled"), source)
+
+
+def load_into(kept: Path, source: str) -> ModuleType:
+    """The same without pytest: `kept` is the folder that compiled modules are kept in."""
     pyx = ROOT / source
-    folder = config.cache.mkdir("compiled") / f"{pyx.stem}-{_fingerprint(pyx)}"
+    folder = kept / f"{pyx.stem}-{_fingerprint(pyx)}"
     target = folder / (pyx.stem + sysconfig.get_config_var("EXT_SUFFIX"))
     if not target.exists():
-        folder.mkdir(exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
         _compile(pyx, target)
     spec = importlib.util.spec_from_file_location(pyx.stem, target)
     module = importlib.util.module_from_spec(spec)

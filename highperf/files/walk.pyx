@@ -125,10 +125,10 @@ cdef int arrive(Walk* walk, int flags) noexcept nogil:
     if status.is_link:
         return follow(walk)
     if not status.is_directory:
-        if not status.is_file:
-            return -ENXIO
         if walk.at < walk.size:
             return -ENOTDIR     # a slash follows
+        if not status.is_file:
+            return -ENXIO
     fd = open_at(walk.here, walk.name, flags | O_NOFOLLOW)
     if fd in (-ELOOP, -EMLINK):         # a link now
         walk.links += 1

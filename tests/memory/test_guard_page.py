@@ -35,6 +35,16 @@ VALUES = [
     b" https , wss,\thttp",
     b'"' * 3 + b"\\" * 3,
 ]
+# Of paths below a root, Range, dates, lists of entity-tags and Accept-Encoding.
+OF_FILES = [
+    b".well-known/a/\xf0\x9f\x98\x80\xe2\x82\xac\xc3\xbc/../x",
+    b"bytes=000-12345678901234567890 , -5,,7-,",
+    b"Sun, 06 Nov 1994 08:49:37 GMT",
+    b"Wednesday, 06-Nov-94 08:49:37 GMT",
+    b"Sun Nov  6 08:49:37 1994",
+    b'W/"abc\xff" , "bc",,W/"',
+    b"br;q=0.123 ,\tgzip ; Q=1.000,*;q=0",
+]
 FIELD_SIZE = 64 * 1024
 LONG_VALUES = [
     (part * FIELD_SIZE)[-FIELD_SIZE:]
@@ -89,6 +99,11 @@ def test_nothing_beside_the_input_is_touched(pytestconfig: pytest.Config, tmp_pa
 
 def test_nothing_beside_what_proxies_wrote_is_touched(pytestconfig: pytest.Config, tmp_path: Path) -> None:
     child = run_guarded(pytestconfig, tmp_path, VALUES, script="guarded_fields", probe="forwarded")
+    assert (child.returncode, child.stdout) == (0, "untouched\n"), child.stderr[-2000:]
+
+
+def test_nothing_beside_what_is_asked_of_files_is_touched(pytestconfig: pytest.Config, tmp_path: Path) -> None:
+    child = run_guarded(pytestconfig, tmp_path, OF_FILES, script="guarded_files", probe="files")
     assert (child.returncode, child.stdout) == (0, "untouched\n"), child.stderr[-2000:]
 
 

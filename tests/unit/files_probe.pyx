@@ -14,7 +14,7 @@ from highperf.files.conditions cimport (
 from highperf.files.entry cimport (
     ENTRY_COLD, ENTRY_FAILED, ENTRY_FILE, ENTRY_LISTING, ENTRY_MISSING, ENTRY_REDIRECT, FileEntry,
 )
-from highperf.files.paths cimport allowed_c
+from highperf.files.paths cimport allowed_c, name_allowed_c
 from highperf.files.plan cimport FilePlan
 from highperf.files.ranges cimport (
     RANGE_PARTS, RANGE_UNSATISFIABLE, RANGE_WHOLE, RANGES_MAX, ByteRange, parse_ranges_c,
@@ -110,6 +110,27 @@ def judge(bytes match, bytes none_match, bytes modified_since, bytes unmodified_
     conditions.modified_since = text_of(modified_since)
     conditions.unmodified_since = text_of(unmodified_since)
     return VERDICTS[judge_c(&conditions, &ours, reads, now_s)]
+
+
+def read_at(size_t address, Py_ssize_t size):
+    """Reads what lies there as everything that it might be."""
+    cdef const char* octets = <const char*>address
+    cdef ByteRange parts[RANGES_MAX + 1]
+    cdef Weights weights
+    cdef Validators ours = validators_of(b'"a"', b'"bc"', 0)
+    cdef Text text
+    cdef int count
+    text.at = octets
+    text.size = size
+    allowed_c(octets, size)
+    name_allowed_c(octets, size)
+    parse_ranges_c(octets, size, 1000, parts, &count)
+    parse_date_c(octets, size, 1_795_500_000)
+    tags_match_c(&text, &ours, False)
+    tags_match_c(&text, &ours, True)
+    still_holds_c(&text, &ours, 1_795_500_000)
+    no_weights_c(&weights)
+    weigh_codings_c(octets, size, &weights)
 
 
 # ---- entries and plans ----------------------------------------------------------------------------

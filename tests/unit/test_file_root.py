@@ -99,6 +99,8 @@ def test_what_there_is(root: FileRoot, tmp_path: Path) -> None:
         b"dir/./inner": "file",
         b"dir//inner": "file",
         b"fifo": "special",
+        b"fifo/": "nothing",
+        b"fifo/x": "nothing",
         b"missing": "nothing",
         b"missing/x": "nothing",
         b"file/x": "nothing",
