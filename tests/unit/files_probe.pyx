@@ -1,9 +1,9 @@
 # Reaches the C-level interfaces of highperf/files.
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
-from libc.stdint cimport INT64_MIN, int64_t, uint32_t
+from libc.stdint cimport INT64_MIN, int64_t
 
-from highperf.clock cimport files_s, monotonic_ns
+from highperf.clock cimport files_s
 from highperf.files.cache cimport FileCache
 from highperf.files.codings cimport (
     CODING_BR, CODING_GZIP, CODING_IDENTITY, CODING_ZSTD, Weights, choose_coding_c, no_weights_c, weigh_codings_c,
@@ -203,35 +203,39 @@ def plan(FileEntry entry not None, bytes request not None, *, int64_t now_s=0, b
     return answer
 
 
-def time_hot_path(FileCache cache not None, bytes path not None, bytes request not None, int rounds):
-    """Nanoseconds of find_c and make_c together."""
-    cdef Head head = head_of(request)
-    cdef FilePlan plan = FilePlan()
-    cdef long long now_ns = monotonic_ns(), start, at
-    cdef const char* octets = PyBytes_AS_STRING(path)
-    cdef Py_ssize_t size = PyBytes_GET_SIZE(path)
-    cache.find_c(octets, size, now_ns, True)
-    start = monotonic_ns()
-    for at in range(rounds):
-        plan.make_c(cache.find_c(octets, size, now_ns, False), head, 0, None, None)
-    return (monotonic_ns() - start) / rounds
+cdef class Asker:
+    """Asks for one file again and again, as a worker does."""
 
+    cdef FileCache cache
+    cdef FilePlan plan
+    cdef Head head
+    cdef bytes path
+    cdef bytes request
 
-def time_parts(FileCache cache not None, bytes path not None, bytes request not None, int rounds):
-    cdef Head head = head_of(request)
-    cdef FilePlan plan = FilePlan()
-    cdef long long now_ns = monotonic_ns(), start, at
-    cdef const char* octets = PyBytes_AS_STRING(path)
-    cdef Py_ssize_t size = PyBytes_GET_SIZE(path)
-    cdef FileEntry entry = cache.find_c(octets, size, now_ns, True)
-    start = monotonic_ns()
-    for at in range(rounds):
-        cache.find_c(octets, size, now_ns, False)
-    found = (monotonic_ns() - start) / rounds
-    start = monotonic_ns()
-    for at in range(rounds):
-        plan.make_c(entry, head, 0, None, None)
-    return found, (monotonic_ns() - start) / rounds
+    def __init__(self, FileCache cache not None, bytes path not None, bytes request not None):
+        self.cache = cache
+        self.plan = FilePlan()
+        self.path = path
+        self.request = request
+        self.head = head_of(request)
+
+    def find(self, int times):
+        for _ in range(times):
+            self.cache.find_c(PyBytes_AS_STRING(self.path), PyBytes_GET_SIZE(self.path), 0, False)
+
+    def answer(self, int times):
+        cdef FileEntry entry
+        for _ in range(times):
+            entry = self.cache.find_c(PyBytes_AS_STRING(self.path), PyBytes_GET_SIZE(self.path), 0, False)
+            self.plan.make_c(entry, self.head, 0, None, None)
+
+    @property
+    def status(self):
+        return self.plan.status
+
+    @property
+    def entry(self):
+        return self.plan.entry
 
 
 # ---- the table ------------------------------------------------------------------------------------
