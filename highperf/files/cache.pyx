@@ -68,10 +68,10 @@ cdef bint is_settled(FileEntry entry) noexcept:
 
 @cython.final
 cdef class FileCache:
-    def __init__(
+    def __cinit__(
         self, FileRoot root not None, *, str index="index.html", str fallback=None, bint listing=False,
         str cache_control=None, bint precompressed=True, Py_ssize_t limit_entries=4096,
-        Py_ssize_t limit_descriptors=256, Py_ssize_t limit_bytes=32 * 1024 * 1024, Py_ssize_t content_bytes=64 * 1024,
+        Py_ssize_t limit_descriptors=256, Py_ssize_t limit_bytes=32 * 1024 * 1024, Py_ssize_t content_bytes=32 * 1024,
     ):
         self.root = root
         self.set_names_c(index, fallback)

@@ -1,7 +1,7 @@
 """Opening files below a directory, and never one outside of it."""
 
 from os import PathLike
-from typing import final
+from typing import Self, final
 
 @final
 class FileRoot:
@@ -13,23 +13,24 @@ class FileRoot:
     a FIFO, socket or device is looked at and left alone.
 
     Args:
-        path: the directory; it is opened now, so that it may be renamed later.
+        path: the directory; it is opened now, so that it may be renamed later, and closed with this object.
         confined: False lets paths lead anywhere, absolute ones too; for code that made the path.
         follow_symlinks: False treats a path with a symbolic link in it as one that is not there.
         openat2: False does without, as on kernels that have none.
 
     Raises:
+        ValueError: path has a NUL in it.
         OSError: path is not there, is no directory, or may not be read and searched.
     """
 
-    def __init__(
-        self,
+    def __new__(
+        cls,
         path: str | PathLike[str],
         *,
         confined: bool = True,
         follow_symlinks: bool = True,
         openat2: bool = True,
-    ) -> None: ...
+    ) -> Self: ...
     @property
     def path(self) -> str:
         """As given."""
@@ -45,8 +46,6 @@ class FileRoot:
     @property
     def tells(self) -> bool:
         """Whether the kernel says, instead of waiting, that a path has to be read from disk first."""
-    def close(self) -> None:
-        """Give the directory's descriptor back; nothing is found from then on."""
     def look(self, path: bytes) -> str:
         """What is there: ``file``, ``directory``, ``nothing``, ``forbidden``, ``outside`` (a link leads out),
         ``special``, ``exhausted`` (no descriptor left) or ``failed``.

@@ -69,16 +69,16 @@ cdef bint same_file_c(const Identity* one, const Identity* other) noexcept nogil
 
 @cython.final
 cdef class FileRoot:
-    def __cinit__(self):
-        self.fd = -1
-
-    def __init__(self, path, *, bint confined=True, bint follow_symlinks=True, bint openat2=True):
-        cdef bytes octets = os.fsencode(path)
+    def __cinit__(self, path, *, bint confined=True, bint follow_symlinks=True, bint openat2=True):
+        cdef bytes octets
         cdef int fd
+        self.fd = -1
+        octets = os.fsencode(path)
+        if 0 in octets:
+            raise ValueError("a path has no NUL in it")
         self.path = os.fsdecode(octets)
         self.confined = confined
         self.follows = follow_symlinks
-        self.close()
         fd = self.fd = open_at(AT_FDCWD, octets, HP_O_PATH | O_DIRECTORY)
         if fd >= 0:
             fd = open_at(self.fd, b".", O_RDONLY | O_DIRECTORY)     # it may be read and searched
@@ -90,11 +90,6 @@ cdef class FileRoot:
     def __dealloc__(self):
         if self.fd >= 0:
             close(self.fd)
-
-    def close(self):
-        if self.fd >= 0:
-            close(self.fd)
-        self.fd = -1
 
     cdef int probe_c(self, bint openat2) except -1:
         # A kernel without openat2, or a filter of system calls that does not know it, says so each time.

@@ -37,7 +37,7 @@ NOVEMBER_1994 = 784111777
         (b"Tue, 29 Feb 2000 00:00:00 GMT", 951782400),
         (b"Sat, 31 Dec 2016 23:59:60 GMT", 1483228800),
         (b"Mon, 06 Nov 1994 08:49:37 GMT", NOVEMBER_1994),  # not a Monday, and nobody asked
-        (b"Monday, 23-Nov-76 00:00:00 GMT", 3373056000),  # in less than 50 years
+        (b"Monday, 23-Nov-76 00:00:00 GMT", 3373315200),  # in less than 50 years
         (b"Monday, 24-Dec-79 00:00:00 GMT", 314841600),  # more than 50 years would be ahead
         (b"Saturday, 01-Jan-00 00:00:00 GMT", 946684800),
         (b"Thu Jan 01 00:00:00 1970", 0),

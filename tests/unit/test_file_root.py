@@ -240,12 +240,18 @@ def test_no_descriptor_is_left(root: FileRoot, tmp_path: Path) -> None:
     assert os.listdir("/proc/self/fd") == before
 
 
-def test_closed_root_finds_nothing(root: FileRoot, tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-    root.close()
-    root.close()
-    assert root.look(b"file") == "failed"
-    assert root.open(b"file") is None
+def test_root_is_closed_with_its_object(tmp_path: Path) -> None:
+    before = os.listdir("/proc/self/fd")
+    root = FileRoot(tmp_path)
+    assert len(os.listdir("/proc/self/fd")) == len(before) + 1
+    del root
+    with pytest.raises(FileNotFoundError):
+        FileRoot(tmp_path / "missing")
+    with pytest.raises(ValueError, match="NUL"):
+        FileRoot("a\0b")
+    with pytest.raises(TypeError):
+        FileRoot(None)
+    assert os.listdir("/proc/self/fd") == before
 
 
 def test_root_says_when_it_would_have_to_wait(probe: Any, tmp_path: Path) -> None:
