@@ -1,7 +1,7 @@
 # Which content coding to send: RFC 9110 section 12.5.3.
 
-cdef enum Coding:
-    # In the order in which they are preferred where the client does not care.
+cdef enum:
+    # A Coding: in the order in which they are preferred where the client does not care.
     CODING_BR = 0
     CODING_ZSTD = 1
     CODING_GZIP = 2

@@ -85,7 +85,7 @@ cdef void weigh_codings_c(const char* value, Py_ssize_t size, Weights* weights) 
 
 cdef int choose_coding_c(const Weights* weights, int available) noexcept nogil:
     # What is not mentioned is not accepted, but for identity, which is the last resort.
-    cdef int coding, weight, best = CODING_IDENTITY, best_weight = weights.of[<int>CODING_IDENTITY]
+    cdef int coding, weight, best = CODING_IDENTITY, best_weight = weights.of[CODING_IDENTITY]
     for coding in range(CODING_IDENTITY):
         if not available >> coding & 1:
             continue

@@ -43,9 +43,7 @@ cdef int settle(Finding* finding, int found) noexcept nogil:
 
 
 cdef int open_file(FileRoot root, Finding* finding, bint waits) noexcept nogil:
-    return root.open_c(
-        finding.file, waits, &finding.identities[<int>CODING_IDENTITY], &finding.fds[<int>CODING_IDENTITY]
-    )
+    return root.open_c(finding.file, waits, &finding.identities[CODING_IDENTITY], &finding.fds[CODING_IDENTITY])
 
 
 cdef void open_siblings(FileRoot root, const Rules* rules, Finding* finding, bint waits) noexcept nogil:

@@ -59,8 +59,10 @@ cdef extern from *:
     };
 
     static inline int hp_told(int result, const struct stat* told, struct hp_status* status) {
+        int error = errno;
+        memset(status, 0, sizeof *status);
         if (result != 0)
-            return -errno;
+            return -error;
         status->device = (uint64_t)told->st_dev;
         status->inode = (uint64_t)told->st_ino;
         status->size = (int64_t)told->st_size;
