@@ -25,7 +25,8 @@ cdef class PathTable:
     cdef readonly Py_ssize_t capacity
     cdef readonly Py_ssize_t count
     cdef readonly Py_ssize_t weight     # of all
-    cdef uint32_t free          # slot + 1
+    cdef uint32_t free          # slot + 1: of those that were given back
+    cdef uint32_t touched       # slots from here on were never used, and their memory never touched
     cdef Py_ssize_t hand
 
     # A slot, or NULL; valid until the next put_c or drop_c.

@@ -22,7 +22,7 @@ cdef enum:
 @cython.final
 cdef class PathTable:
     def __cinit__(self, Py_ssize_t capacity):
-        cdef Py_ssize_t chains = 2, at
+        cdef Py_ssize_t chains = 2
         cdef bytes secret = os.urandom(16)
         if not 1 <= capacity <= CAPACITY_MAX:
             raise ValueError(f"capacity must be from 1 to {CAPACITY_MAX}, not {capacity}")
@@ -35,13 +35,10 @@ cdef class PathTable:
         if self.slots == NULL or self.chains == NULL:
             raise MemoryError()
         self.capacity = capacity
-        for at in range(capacity):
-            self.slots[at].next = at + 2 if at + 1 < capacity else 0
-        self.free = 1
 
     def __dealloc__(self):
         cdef Py_ssize_t at
-        for at in range(self.capacity):
+        for at in range(self.touched):
             free(self.slots[at].key)
             Py_XDECREF(self.slots[at].value)
         free(self.slots)
@@ -66,12 +63,15 @@ cdef class PathTable:
         cdef uint32_t at
         if copy == NULL:
             raise MemoryError()
-        if self.free == 0:
+        if self.count == self.capacity:
             self.drop_c(self.coldest_c())
         memcpy(copy, key, size)
-        at = self.free
+        if self.free:
+            at = self.free
+            self.free = self.slots[at - 1].next
+        else:
+            at = self.touched = self.touched + 1
         slot = &self.slots[at - 1]
-        self.free = slot.next
         slot.hashed = siphash13(self.secret, key, size)
         slot.key = copy
         slot.size = <uint32_t>size
@@ -114,7 +114,7 @@ cdef class PathTable:
             return NULL
         while True:             # one round forgets all uses, so the second finds one
             slot = &self.slots[self.hand]
-            self.hand = self.hand + 1 if self.hand + 1 < self.capacity else 0
+            self.hand = self.hand + 1 if self.hand + 1 < self.touched else 0
             if slot.key != NULL:
                 if not slot.used:
                     return slot
