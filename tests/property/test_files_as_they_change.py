@@ -76,7 +76,7 @@ def inside(folder: Path, name: str) -> bool:
         return False
 
 
-@settings(max_examples=300)
+@settings(max_examples=200)
 @given(made=st.lists(changes, max_size=12), asked=st.lists(walks, min_size=5, max_size=10))
 def test_the_walk_finds_what_the_kernel_finds(probe: Any, made: list[tuple], asked: list[str]) -> None:
     base = Path(tempfile.mkdtemp())
