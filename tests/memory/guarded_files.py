@@ -17,7 +17,7 @@ def main() -> None:
         for at in range(len(value) + 1):
             for octets in (value[:at], value[at:]):
                 for put in (memory.put_last, memory.put_first):
-                    probe.read_at(put(octets), len(octets))
+                    probe.read_everything_at(put(octets), len(octets))
     print("untouched")
 
 

@@ -2,6 +2,8 @@
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from libc.stdint cimport INT64_MIN, int64_t
+from libc.string cimport memset
+from posix.unistd cimport close
 
 from highperf.clock cimport files_s
 from highperf.files.cache cimport FileCache
@@ -20,12 +22,29 @@ from highperf.files.ranges cimport (
     RANGE_PARTS, RANGE_UNSATISFIABLE, RANGE_WHOLE, RANGES_MAX, ByteRange, parse_ranges_c,
 )
 from highperf.files.root cimport FOUND_COLD as COLD_LOOK, FOUND_FILE as FILE_LOOK, FileRoot, Identity
+from highperf.files.system cimport O_NONBLOCK, O_RDONLY, read_at
 from highperf.files.table cimport PathTable, Slot
+from highperf.files.walk cimport walk_c
 from highperf.wire.parser cimport PARSE_DONE, Head, Limits
 from highperf.wire.request cimport decode_path_c
 from highperf.wire.response cimport ResponseHeaders
 
 import os
+
+cdef extern from *:
+    """
+    #include <fcntl.h>
+    #include <unistd.h>
+    #include <sys/syscall.h>
+    static int hp_renameat2(int from, const char* one, int to, const char* other, unsigned int flags) {
+        return (int)syscall(SYS_renameat2, from, one, to, other, flags);
+    }
+    """
+    int renameat2 "hp_renameat2"(int at, const char* one, int to, const char* other, unsigned int flags) nogil
+    int AT_FDCWD
+
+cdef enum:
+    RENAME_EXCHANGE = 2
 
 FILE, REDIRECT, LISTING, MISSING = ENTRY_FILE, ENTRY_REDIRECT, ENTRY_LISTING, ENTRY_MISSING
 COLD, BROKEN = ENTRY_COLD, ENTRY_FAILED
@@ -112,7 +131,7 @@ def judge(bytes match, bytes none_match, bytes modified_since, bytes unmodified_
     return VERDICTS[judge_c(&conditions, &ours, reads, now_s)]
 
 
-def read_at(size_t address, Py_ssize_t size):
+def read_everything_at(size_t address, Py_ssize_t size):
     """Reads what lies there as everything that it might be."""
     cdef const char* octets = <const char*>address
     cdef ByteRange parts[RANGES_MAX + 1]
@@ -157,6 +176,38 @@ def look(FileRoot root not None, bytes path not None, bint waits):
     cdef Identity identity
     found = root.look_c(path, waits, &identity)
     return found, (identity.inode, identity.size) if found <= 1 else None
+
+
+def exchange(bytes one not None, bytes other not None, int[::1] over not None):
+    """Lets two names change places over and over, until told that it is over; says how often."""
+    cdef const char* first = one
+    cdef const char* second = other
+    cdef long times = 0
+    with nogil:
+        while not over[0] and renameat2(AT_FDCWD, first, AT_FDCWD, second, RENAME_EXCHANGE) == 0:
+            times += 1
+    return times
+
+
+def first_octets(FileRoot root not None, bytes path not None, int times, *, bint walk):
+    """What the files began with that a path led to, and how often; walk: by the walk alone, which looks at no identity."""
+    cdef const char* name = path
+    cdef long counts[256]
+    cdef Identity identity
+    cdef char octet
+    cdef int fd, at
+    memset(counts, 0, sizeof(counts))
+    with nogil:
+        for at in range(times):
+            if walk:
+                fd = walk_c(root.fd, name, O_RDONLY | O_NONBLOCK, True)
+            else:
+                root.open_c(name, True, &identity, &fd)
+            if fd >= 0:
+                if read_at(fd, &octet, 1, 0, True) == 1:
+                    counts[<unsigned char>octet] += 1
+                close(fd)
+    return {chr(at): counts[at] for at in range(256) if counts[at]}
 
 
 cdef Head head_of(bytes request):
