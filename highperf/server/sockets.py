@@ -34,7 +34,17 @@ BALANCED: Final = sys.platform == "linux"  # elsewhere the last socket bound to 
 
 
 _SO_ATTACH_FILTER: Final = 26  # asm-generic/socket.h
-_DROP_ALL: Final = struct.pack("HBBI", 0x06, 0, 0, 0)  # BPF_RET | BPF_K: of each packet keep nothing
+# A classic BPF program (struct sock_filter each: code, jump if true, jump if false, operand) that sees TCP's header.
+_NO_NEWCOMERS: Final = b"".join(
+    struct.pack("HBBI", *step)
+    for step in (
+        (0x30, 0, 0, 13),  # ldb [13]: the flags
+        (0x54, 0, 0, 0x12),  # and SYN | ACK
+        (0x15, 0, 1, 0x02),  # jeq SYN
+        (0x06, 0, 0, 0),  # ret 0: a connection would begin; drop it
+        (0x06, 0, 0, 0xFFFF_FFFF),  # ret all: one that has begun goes on
+    )
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,8 +130,9 @@ def listen(listener: socket.socket, backlog: int) -> None:
 
 
 def turn_away(listeners: Sequence[socket.socket]) -> None:
-    """Let the kernel complete no more connections there, in whichever process, for ever; those that wait can still
-    be accepted. So closing the sockets resets nobody; who comes later tries again, and is then refused.
+    """Let the kernel begin no more connections there, in whichever process, for ever; those that wait can still
+    be accepted, and so can those whose handshake is under way, in a moment. So closing the sockets then resets
+    nobody; who comes later tries again, and is then refused.
 
     Where that cannot be had (other systems than Linux), a connection may be completed and reset in between.
     """
@@ -130,8 +141,9 @@ def turn_away(listeners: Sequence[socket.socket]) -> None:
             if listener.family == socket.AF_UNIX:
                 listener.shutdown(socket.SHUT_RD)
             elif sys.platform == "linux":
-                program = ctypes.create_string_buffer(_DROP_ALL)
-                filtering = struct.pack("HxxxxxxP", 1, ctypes.addressof(program))  # struct sock_fprog, its one step
+                program = ctypes.create_string_buffer(_NO_NEWCOMERS, len(_NO_NEWCOMERS))
+                steps = len(_NO_NEWCOMERS) // 8
+                filtering = struct.pack("HxxxxxxP", steps, ctypes.addressof(program))  # struct sock_fprog
                 listener.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, filtering)
 
 

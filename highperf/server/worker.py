@@ -242,8 +242,7 @@ class Server:
         worker.begin_drain()
         if not self._has_successor:
             self.before_drain()
-            while not await self._door.take_in() and self.loop.time() < self._deadline_s:
-                await self._wait(min(self._deadline_s, self.loop.time() + LOOK_S), self._hurrying)
+            await self._take_in_the_last()
         self._door.shut()
         idle = self.loop.create_future()
         worker.on_idle = partial(_settle, idle)
@@ -260,6 +259,16 @@ class Server:
             worker.abort()
         worker.on_idle = None
         worker.close()
+
+    async def _take_in_the_last(self) -> None:
+        """Those whom the kernel has connected, and a moment later those whose handshake was under way."""
+        await self._take_in()
+        await self._wait(min(self._deadline_s, self.loop.time() + LOOK_S), self._hurrying)
+        await self._take_in()
+
+    async def _take_in(self) -> None:
+        while not await self._door.take_in() and self.loop.time() < self._deadline_s:
+            await self._wait(min(self._deadline_s, self.loop.time() + LOOK_S), self._hurrying)
 
     async def _stop_application(self) -> int:
         shutdown = self.loop.create_task(self.app.shutdown())

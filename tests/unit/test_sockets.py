@@ -325,6 +325,21 @@ def test_who_is_turned_away_is_not_connected_and_who_waits_already_is_not_reset(
         end.close()
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no filter for a socket")
+def test_whose_handshake_is_under_way_is_not_turned_away() -> None:
+    with closing(open_listeners(settings(port=0))) as listeners, socket.socket() as client:
+        [listener] = listeners.slots[0]
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, 5)  # it is, until octets come
+        listen(listener, 10)
+        client.connect(listener.getsockname())
+        assert not take_waiting(listener)
+        listeners.turn_away()
+        client.sendall(b"!")
+        [connection] = take_waiting(listener)
+        with connection:
+            assert connection.recv(1) == b"!"
+
+
 def test_who_is_turned_away_from_a_unix_socket_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     with closing(open_listeners(settings(uds="shop.sock"))) as listeners, socket.socket(socket.AF_UNIX) as waiting:
