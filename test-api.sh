@@ -237,10 +237,55 @@ methods() {
     status_is '' 404
 }
 
-not_served_yet() {
-    # To be replaced when static files and metrics are served.
+# ---- files -------------------------------------------------------------------------------------
+
+files() {
+    local page tag path
     ask GET /files/index.html
-    status_is ' (not served yet)' 404
+    status_is ' (is FILES_ROOT a directory with an index.html?)' 200
+    page=$body
+    tag=$(field etag)
+    matches 'GET /files/index.html: media type' '^text/html; charset=utf-8$' "$(field content-type)"
+    matches 'GET /files/index.html: ETag' '^"[0-9a-f]+-[0-9a-f]+"$' "$tag"
+    matches 'GET /files/index.html: Last-Modified' ' GMT$' "$(field last-modified)"
+    is 'GET /files/index.html: Accept-Ranges' bytes "$(field accept-ranges)"
+    matches 'GET /files/index.html: Content-Length' '^[1-9][0-9]*$' "$(field content-length)"
+    head_as_get /files/index.html
+
+    ask GET /files/
+    status_is '' 200
+    is 'GET /files/: the index' "$page" "$body"
+
+    ask GET /files/index.html --header "If-None-Match: $tag"
+    status_is ' with its ETag in If-None-Match' 304
+    is 'GET /files/index.html with its ETag in If-None-Match: body' '' "$body"
+    ask GET /files/index.html --header 'If-Match: "another"'
+    problem_is ' with another ETag in If-Match' 412
+    ask GET /files/index.html --header 'Range: bytes=0-3'
+    status_is ' with Range: bytes=0-3' 206
+    is 'GET /files/index.html with Range: bytes=0-3: body' "${page:0:4}" "$body"
+    matches 'GET /files/index.html with Range: bytes=0-3: Content-Range' '^bytes 0-3/[0-9]+$' "$(field content-range)"
+    ask GET /files/index.html --header 'Range: bytes=0-0,2-2'
+    status_is ' with two ranges' 206
+    matches 'GET /files/index.html with two ranges: media type' '^multipart/byteranges; boundary=' "$(field content-type)"
+    ask GET /files/index.html --header 'Range: bytes=99999999999-'
+    problem_is ' with a range behind its end' 416
+    ask GET /files/index.html --header 'Range: lines=1-2'
+    status_is ' with a Range of another unit' 200
+
+    ask GET /files/none
+    problem_is '' 404
+    for path in ../README.md %2e%2e/README.md ..%2fREADME.md '..%5cREADME.md' .git/config %2Fetc/passwd; do
+        ask GET "/files/$path"
+        status_is '' 404
+    done
+    ask POST /files/index.html --data x
+    problem_is '' 405
+    is 'POST /files/index.html: Allow' 'GET, HEAD, OPTIONS' "$(field allow)"
+}
+
+not_served_yet() {
+    # To be replaced when metrics are served.
     ask GET /metrics
     status_is ' (not served yet)' 404
 }
@@ -289,6 +334,7 @@ create_in_other_ways
 refused_users
 refused_ids
 methods
+files
 not_served_yet
 connections
 if [[ $base =~ ^http://(\[([^]]+)\]|([^/:]+))(:([0-9]+))?$ ]]; then

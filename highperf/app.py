@@ -8,9 +8,11 @@ connections, processes or files of settings: a server asks for ``defaults``, ``b
 
 import functools
 import inspect
+import os
 import types
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from http import HTTPMethod
 from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn, TypeVar, Unpack
 
@@ -18,11 +20,14 @@ from highperf.breakers import Breakers
 from highperf.callables import is_async, is_generator, name_of, takes
 from highperf.config import Layers, Settings, resolve
 from highperf.core.cycle import Route, problem_for, to_response, unmatched
+from highperf.core.file_answer import look_for_file
 from highperf.core.request import Request
 from highperf.errors import ConfigError, HTTPError
 from highperf.guards.breaker import CircuitBreaker
+from highperf.mounts import Mount
 from highperf.policies import Policy, RateLimit, RoutePolicy, read_policy
 from highperf.threads import call_in_thread
+from highperf.wire.patterns import parse_pattern
 from highperf.wire.response import Response
 from highperf.wire.router import Router
 
@@ -150,6 +155,66 @@ class App:
     def options(self, path: str, **policy: Unpack[Policy]) -> Callable[[HandlerT], HandlerT]:
         """``route(path, ["OPTIONS"])``, where 204 with ``Allow`` is not answer enough."""
         return self.route(path, ["OPTIONS"], **policy)
+
+    def files(
+        self,
+        path: str,
+        root: str | os.PathLike[str],
+        *,
+        index: str | None = "index.html",
+        fallback: str | None = None,
+        listing: bool = False,
+        cache_control: str | None = None,
+        precompressed: bool = True,
+        follow_symlinks: bool = True,
+        **policy: Unpack[Policy],
+    ) -> None:
+        """Serves what lies below a directory, by GET and HEAD.
+
+            app.files("/assets/*path", "public", cache_control="public, max-age=3600")
+
+        Answers have ETag and Last-Modified, and obey conditions and ranges (RFC 9110 sections 13 and 14).
+        Whatever is missing, forbidden, no regular file, begins with a dot (but for ``.well-known``) or
+        lies outside of the directory is the same 404.
+
+        Args:
+            path: ends in a catch-all, such as ``/assets/*path``.
+            root: the directory; there must be one when the server starts.
+            index: the file that stands for its directory; None: none does.
+            fallback: path below `root` of the file to serve where there is none, for a single-page application.
+            listing: show directories that have no index, as HTML or as JSON.
+            cache_control: value of Cache-Control; None: no such field.
+            precompressed: send a file's ``.br``, ``.zst`` or ``.gz`` sibling to clients that accept it.
+            follow_symlinks: follow symbolic links that lead nowhere outside of `root`; False: none at all.
+            policy: see :class:`Policy`; the deadline is that of the first octet. There is no breaker and no handler
+                that could block.
+
+        Middleware sees the answers as those of a handler, before it is known what of the file is sent.
+
+        Raises:
+            ConfigError: an argument cannot be used.
+            ValueError: the path is malformed, or has no catch-all.
+            RouteConflict: another route claims the same requests.
+            RuntimeError: the app is serving already.
+        """
+        place = f"files {path}"
+        self._refuse_when_serving(place)
+        if not parse_pattern(path).catch_all:
+            raise ValueError(f"{place}: the path must end in a catch-all such as /*path")
+        for name in ("breaker", "blocking", "limit_body"):
+            if name in policy:
+                raise ConfigError(f"{place}: files have no policy {name!r}")
+        mount = Mount(
+            place=place,
+            root=os.path.abspath(os.fspath(root)),
+            index=index,
+            fallback=fallback,
+            listing=listing,
+            cache_control=cache_control,
+            precompressed=precompressed,
+            follow_symlinks=follow_symlinks,
+        )
+        self._declared.add("GET", path, (mount, self._read_policy(policy, place)))
 
     # ---- around them --------------------------------------------------------------------------
 
@@ -318,12 +383,19 @@ class App:
     # ---- making routes ------------------------------------------------------------------------
 
     def _make_route(
-        self, method: str, pattern: str, handler: Handler, policy: RoutePolicy, settings: Settings
+        self, method: str, pattern: str, handler: Handler | Mount, policy: RoutePolicy, settings: Settings
     ) -> Route:
         name = f"{method} {pattern}"
+        files = None
+        if isinstance(handler, Mount):
+            files, policy = handler.open(), replace(policy, breaker=False)
+            handler = functools.partial(look_for_file, files)
+        elif policy.blocking:
+            handler = functools.partial(call_in_thread, handler)
         return Route(
             pattern,
-            self._wrap(functools.partial(call_in_thread, handler) if policy.blocking else handler),
+            self._wrap(handler),
+            files=None if self._middleware else files,
             name=name,
             limit_body=policy.limit_body,
             deadline_ns=settings.request_timeout_ns if policy.deadline is None else policy.deadline,

@@ -161,7 +161,8 @@ def _application(settings: Settings) -> "Application":
     if not settings.app:
         from highperf.service import create_app
 
-        return create_app(settings.database_url)
+        given = "files_root" in settings.sources
+        return create_app(settings.database_url, settings.files_root, files_required=given)
 
     from highperf.server.loader import load
 

@@ -371,6 +371,15 @@ class Settings:
         for_app=False,
         reference_only=True,
     )
+    files_root: str = _setting(
+        "./public",
+        matching(r"[^\0]+", "a directory", "DIRECTORY"),
+        _REFERENCE,
+        "What /files/ serves. Where the default is missing, nothing.",
+        variable="FILES_ROOT",
+        for_app=False,
+        reference_only=True,
+    )
 
     sources: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)  # by Option.name; not defaults
     address_is_flag: bool = field(default=False, compare=False, repr=False)  # or app.run's: stronger than systemd's

@@ -30,7 +30,8 @@ from highperf.core.gate cimport Gate
 from highperf.core.incoming cimport BODY_CHUNKED, BODY_LENGTH, BODY_NONE, Incoming
 from highperf.core.outgoing cimport TIMER_WRITE
 from highperf.core.proxies cimport client_key_of_c, client_of_c, scheme_of_c
-from highperf.core.stream cimport LENGTH_UNKNOWN
+from highperf.core.file_sending cimport Sending
+from highperf.core.stream cimport FILE_SENT, LENGTH_UNKNOWN, FileHolder
 from highperf.core.worker cimport KEY_FAILED, PASSED, Worker
 from highperf.guards.deadlines cimport TimeoutList, armed_c, disarm_c
 from highperf.wire.buffers cimport Buffer
@@ -128,7 +129,7 @@ cdef class HttpProtocol(Incoming):
         if not self.busy and not self.processing and self.transport is not None:
             self.worker.touch_c()
             self.resume_c()
-        return 0
+        return Sending.writable_c(self)
 
     # ---- input --------------------------------------------------------------------------------
 
@@ -213,7 +214,7 @@ cdef class HttpProtocol(Incoming):
         elif verdict != PASSED:
             gate.refuse_c(self, head, verdict)
         elif route is None or route.kind != ROUTE_HANDLER:
-            answer_directly_c(worker, self, head, route, endpoint)
+            answer_directly_c(worker, self, head, route, endpoint, &match)
         else:
             if cycle is None:
                 cycle = start_cycle_c(worker, self, head, endpoint, &match)
@@ -413,6 +414,9 @@ cdef class HttpProtocol(Incoming):
         self.write_c(octets, size, owner)
         return self.out_c().append_c(b"\r\n", 2)
 
+    cdef int send_file_c(self, FileHolder holder, int fd, int64_t offset, int64_t size) except -1:
+        return FILE_SENT if self.mute else Sending.send_file_c(self, holder, fd, offset, size)
+
     cdef int finish_c(self) except -1:
         if not self.busy:
             return 0
@@ -495,7 +499,7 @@ cdef class HttpProtocol(Incoming):
             return self.shut_c()
         if kind == TIMER_PARTING:
             return self.part_c()
-        if kind == TIMER_HALF_CLOSE and self.cycle is not None and self.cycle.started:
+        if kind == TIMER_HALF_CLOSE and (self.holder is not None or (self.cycle is not None and self.cycle.started)):
             return 0                    # were the peer gone, our octets would bring us a reset
         return self.close_c()
 

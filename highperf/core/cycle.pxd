@@ -1,6 +1,7 @@
 # Route: what the router leads to. RequestCycle: one request and its answer.
 
 from highperf.core.body cimport BodyReader
+from highperf.core.file_answer cimport FileMount
 from highperf.core.gate cimport Gate
 from highperf.core.request cimport Request
 from highperf.core.stream cimport Stream
@@ -16,6 +17,7 @@ cdef enum RouteKind:
     ROUTE_HANDLER = 0           # Python answers
     ROUTE_HEALTH = 1            # 200 "ok"
     ROUTE_READY = 2             # 200 "ready", or 503
+    ROUTE_FILES = 3             # a file of its mount
 
 
 cdef class Route:
@@ -28,6 +30,7 @@ cdef class Route:
     cdef readonly object breaker        # CircuitBreaker or None
     cdef readonly long long limit_concurrency   # 0: none
     cdef readonly bint critical
+    cdef readonly FileMount files       # of a ROUTE_FILES
     cdef Gate gate                      # set by the worker that serves it; None: no guard is asked
     cdef int kind
 
@@ -61,6 +64,7 @@ cdef class RequestCycle(StepTask):
     cdef int report_c(self, int outcome) except -1
     cdef int respond_c(self, Response response) except -1
     cdef int answer_c(self, int status, bytes content_type, bytes content, ResponseHeaders headers) except -1
+    cdef int hand_over_c(self, Response response) except -1
     cdef int finish_c(self) except -1
     cdef int start_parts_c(self, Response response) except -1
     cdef int fail_c(self, object error) except -1
@@ -71,7 +75,9 @@ cdef Route choose_route_c(Worker worker, Head head, Endpoint endpoint)
 cdef RequestCycle start_cycle_c(
     Worker worker, Stream stream, Head head, Endpoint endpoint, Match* match
 )
-cdef int answer_directly_c(Worker worker, Stream stream, Head head, Route route, Endpoint endpoint) except -1
+cdef int answer_directly_c(
+    Worker worker, Stream stream, Head head, Route route, Endpoint endpoint, const Match* match
+) except -1
 cdef Response unmatched_c(Head head, Endpoint endpoint)
 cdef Response problem_c(int status, str detail, str instance, dict members, object headers)
 cdef int send_response_c(Stream stream, Response response) except -1

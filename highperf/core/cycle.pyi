@@ -1,6 +1,7 @@
 from collections.abc import Callable
 from typing import Any, Literal, final
 
+from highperf.core.file_answer import FileMount
 from highperf.core.request import Request
 from highperf.core.task import StepTask
 from highperf.errors import HTTPError
@@ -20,6 +21,7 @@ class Route:
         breaker: the CircuitBreaker that is asked before the handler and told of its outcome, or None.
         limit_concurrency: requests of this route that may run at once in one worker; 0: no such limit.
         critical: may use the reserve of the server's limit of concurrent requests.
+        files: what is served, as what the pattern's catch-all takes; then there is no handler.
         answers: ``"health"`` or ``"ready"``: the server answers by itself.
 
     Raises:
@@ -39,6 +41,7 @@ class Route:
         breaker: Any = None,
         limit_concurrency: int = 0,
         critical: bool = False,
+        files: FileMount | None = None,
     ) -> None: ...
     @property
     def pattern(self) -> str:
@@ -74,6 +77,10 @@ class Route:
 
     @property
     def critical(self) -> bool:
+        """As given."""
+
+    @property
+    def files(self) -> FileMount | None:
         """As given."""
 
 def furnish(worker: Any, settings: Any) -> None:

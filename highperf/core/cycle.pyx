@@ -8,6 +8,7 @@
 
 cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from highperf.core.file_answer cimport FileMount, answer_file_c, mount_of_c
 from highperf.core.gate cimport Gate, common_refusals_c, own_limits_c, server_limits_c
 from highperf.core.refusal cimport Refusal
 from highperf.core.request cimport Request
@@ -46,7 +47,7 @@ cdef class Route:
     def __init__(
         self, str pattern not None, handler, *, str name=None, long long limit_body=-1, str answers=None,
         long long deadline_ns=0, tuple limits not None=(), breaker=None, long long limit_concurrency=0,
-        bint critical=False,
+        bint critical=False, FileMount files=None,
     ):
         self.pattern = pattern
         self.handler = handler
@@ -59,6 +60,9 @@ cdef class Route:
         self.critical = critical
         if answers is not None:
             self.kind = {"health": ROUTE_HEALTH, "ready": ROUTE_READY}[answers]
+        if files is not None:
+            self.kind = ROUTE_FILES
+            self.files = files
 
     def __repr__(self):
         return f"<Route {self.name}>"
@@ -71,7 +75,8 @@ def furnish(Worker worker not None, settings):
     cdef str field = settings.request_timeout_header.lower()
     worker.timeout_field = field.encode("ascii") or None
     worker.refusals = common_refusals_c(settings.limit_concurrency)
-    routes = [route for _, _, route in worker.router.routes() if (<Route>route).kind == ROUTE_HANDLER]
+    guarded = (ROUTE_HANDLER, ROUTE_FILES)
+    routes = [route for _, _, route in worker.router.routes() if (<Route>route).kind in guarded]
     if worker.fallback is not None:
         routes.append(worker.fallback)
     worker.shedder = Shedder(settings.limit_concurrency, reserving=any([route.critical for route in routes]))
@@ -112,10 +117,14 @@ cdef Route choose_route_c(Worker worker, Head head, Endpoint endpoint):
     return <Route>route
 
 
-cdef int answer_directly_c(Worker worker, Stream stream, Head head, Route route, Endpoint endpoint) except -1:
+cdef int answer_directly_c(
+    Worker worker, Stream stream, Head head, Route route, Endpoint endpoint, const Match* match
+) except -1:
     # Everything that needs no handler.
     if route is None:
         return send_response_c(stream, unmatched_c(head, endpoint))
+    if route.kind == ROUTE_FILES:
+        return answer_with_file_c(worker, stream, head, route, match)
     if route.kind == ROUTE_HEALTH:
         send_whole_c(stream, 200, PLAIN, OK, None)
         return stream.finish_c()
@@ -124,6 +133,18 @@ cdef int answer_directly_c(Worker worker, Stream stream, Head head, Route route,
         return stream.finish_c()
     state = "draining" if worker.announced else "starting"
     return send_response_c(stream, problem_c(503, state, path_of(head), None, RETRY_SOON))
+
+
+cdef int answer_with_file_c(Worker worker, Stream stream, Head head, Route route, const Match* match) except -1:
+    # The last parameter is the catch-all. The gate still holds what it found for this request.
+    cdef Gate gate = route.gate
+    cdef int last = match.params.count - 1
+    cdef const char* path = head.base + head.path.start if match.decoded_size < 0 else <const char*>worker.path
+    cdef long long due_ns = NEVER if gate.budget_ns == NEVER else worker.now_ns + gate.budget_ns
+    return answer_file_c(
+        worker, stream, head, route.files, gate, path + match.params.start[last], match.params.size[last],
+        None, None, due_ns, gate.budget_ns == gate.deadline_ns,
+    )
 
 
 cdef Response unmatched_c(Head head, Endpoint endpoint):
@@ -272,6 +293,9 @@ cdef class RequestCycle(StepTask):
         if response.source is not None:
             self.streaming = True
             return self.send_parts(response)
+        if response.path_ is not None:
+            self.hand_over_c(response)
+            return None
         self.respond_c(response)
         return None
 
@@ -426,6 +450,31 @@ cdef class RequestCycle(StepTask):
         if not failing_c(status):
             return OUTCOME_SUCCESS
         return OUTCOME_IGNORED if self.request.refused else OUTCOME_FAILURE
+
+    cdef int hand_over_c(self, Response response) except -1:
+        # The handler has ended; what it held is the answer's until its last octet has left.
+        cdef Worker worker = self.worker
+        cdef Stream stream = self.stream
+        cdef Gate gate = self.gate
+        cdef Head head = self.request.head
+        cdef long long due_ns = self.request.deadline_ns
+        cdef bint own = self.own_deadline_c()
+        cdef bytes path = response.path_
+        cdef FileMount mount = mount_of_c(worker, response)     # where this fails nothing has happened yet
+        if self.budget_ns != NEVER:
+            self.look_c()
+        self.report_c(OUTCOME_SUCCESS)
+        self.gate = None
+        self.stream = None
+        self.finish_c()
+        try:
+            return answer_file_c(
+                worker, stream, head, mount, gate, PyBytes_AS_STRING(path), PyBytes_GET_SIZE(path),
+                response.content_type_, response.headers_, due_ns, own,
+            )
+        except BaseException as error:      # the cycle has nothing left to answer with
+            self.log("answering with a file failed for", error)
+            return stream.abort_c()
 
     cdef int finish_c(self) except -1:
         cdef Stream stream = self.stream

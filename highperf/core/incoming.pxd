@@ -3,7 +3,7 @@
 from libc.stdint cimport int64_t
 
 from highperf.core.body cimport BodyReader
-from highperf.core.outgoing cimport Outgoing
+from highperf.core.file_sending cimport Sending
 from highperf.guards.deadlines cimport Timer
 from highperf.wire.chunked cimport ChunkDecoder
 
@@ -14,7 +14,7 @@ cdef enum BodyKind:
     BODY_CHUNKED = 2
 
 
-cdef class Incoming(Outgoing):
+cdef class Incoming(Sending):
     cdef Timer read_timer       # what the connection waits for: one thing at a time
 
     # content

@@ -1,9 +1,9 @@
 from typing import Self
 
-from highperf.core.outgoing import Outgoing
+from highperf.core.file_sending import Sending
 from highperf.core.worker import Worker
 
-class Incoming(Outgoing):
+class Incoming(Sending):
     """The half of a connection that receives content.
 
     Args:

@@ -3,7 +3,7 @@
 
 from libc.stdint cimport int64_t
 from libc.stdlib cimport free
-from highperf.core.outgoing cimport Outgoing
+from highperf.core.file_sending cimport Sending
 from highperf.core.worker cimport Worker
 from highperf.guards.deadlines cimport disarm_c
 from highperf.wire.chunked cimport CHUNK_DATA, CHUNK_DONE, CHUNK_FAILED, chunk_next_c
@@ -12,7 +12,7 @@ cdef enum:
     DISCARD_LIMIT = 64 * 1024   # unread content that is worth keeping the connection for
 
 
-cdef class Incoming(Outgoing):
+cdef class Incoming(Sending):
     def __cinit__(self, Worker worker not None):
         self.read_timer.owner = <void*>self
 

@@ -37,8 +37,13 @@ cdef class Outgoing(Stream):
     # Octets stay alive through owner, or are copied when it is None.
     cdef int write_c(self, const char* octets, Py_ssize_t size, object owner) except -1
     cdef int flush_c(self) except -1
-    cdef Py_ssize_t try_send_c(self, const char* octets, Py_ssize_t size) except -2
+    # flags: send(2)'s; MSG_MORE where more follows at once.
+    cdef int push_c(self, int flags) except -1
+    cdef Py_ssize_t try_send_c(self, const char* octets, Py_ssize_t size, int flags) except -2
     cdef int back_up_c(self, object octets) except -1
+    # Whether the peer is to take octets, and the write timeout runs; and that it does from now on.
+    cdef bint waited_for_c(self) except -1
+    cdef int expect_progress_c(self) except -1
     cdef int64_t taken_c(self) except -1
     cdef int check_progress_c(self) except -1
     # Ends the connection now; cut_c as is fit, reset_c from now on so that the peer cannot take it for a

@@ -130,7 +130,7 @@ cdef class Outgoing(Stream):
         if self.transport is None:
             return 0
         if self.direct and not self.backed_up:
-            sent = self.try_send_c(octets, size)
+            sent = self.try_send_c(octets, size, 0)
             if sent < 0:
                 return 0
         if sent < size:
@@ -138,6 +138,9 @@ cdef class Outgoing(Stream):
         return 0
 
     cdef int flush_c(self) except -1:
+        return self.push_c(0)
+
+    cdef int push_c(self, int flags) except -1:
         cdef Buffer out = self.out
         cdef Py_ssize_t sent = 0
         if out is None:
@@ -146,14 +149,14 @@ cdef class Outgoing(Stream):
             if self.backed_up and self.transport.get_write_buffer_size() == 0:
                 self.backed_up = False
             if self.direct and not self.backed_up:
-                sent = self.try_send_c(out.data, out.size)
+                sent = self.try_send_c(out.data, out.size, flags)
             if 0 <= sent < out.size:
                 self.back_up_c(PyBytes_FromStringAndSize(out.data + sent, out.size - sent))
         return self.release_out_c()
 
-    cdef Py_ssize_t try_send_c(self, const char* octets, Py_ssize_t size) except -2:
+    cdef Py_ssize_t try_send_c(self, const char* octets, Py_ssize_t size, int flags) except -2:
         # Octets that the socket took, 0 when it is full, -1 when the connection is broken.
-        cdef Py_ssize_t sent = send_now_c(self.fd, octets, size)
+        cdef Py_ssize_t sent = send_now_c(self.fd, octets, size, flags)
         if sent < 0:
             self.close_c()
             return -1
@@ -166,7 +169,15 @@ cdef class Outgoing(Stream):
             self.backed_up = True
         self.handed += len(octets)
         self.transport.write(octets)
-        if not armed_c(&self.write_timer) and self.transport.get_write_buffer_size():
+        if self.transport.get_write_buffer_size():
+            self.expect_progress_c()
+        return 0
+
+    cdef bint waited_for_c(self) except -1:
+        return self.transport.get_write_buffer_size() > 0
+
+    cdef int expect_progress_c(self) except -1:
+        if not armed_c(&self.write_timer):
             self.worker.touch_c()           # an answer may begin long after its request came
             self.taken = self.slow_from = self.taken_c()
             self.slow_since_ns = self.worker.now_ns
@@ -181,7 +192,7 @@ cdef class Outgoing(Stream):
 
     cdef int check_progress_c(self) except -1:
         cdef int64_t taken
-        if not self.transport.get_write_buffer_size():
+        if not self.waited_for_c():
             return 0
         taken = self.taken_c()
         if taken <= self.taken:

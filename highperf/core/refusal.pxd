@@ -16,5 +16,7 @@ cdef class Refusal:
 
     # Answers with this refusal, and finishes. retry_s: when to come again; at least 1 where it says so.
     cdef int send_c(self, Stream stream, Head head, long long retry_s) except -1
+    # The same with other fields, and without finishing.
+    cdef int write_c(self, Stream stream, Head head, bytes content_type, ResponseHeaders fields) except -1
     cdef ResponseHeaders fields_c(self, long long retry_s)
     cdef int complete_c(self, const char* path, Py_ssize_t size) except -1

@@ -40,13 +40,16 @@ cdef class Refusal:
         self.fields = []
 
     cdef int send_c(self, Stream stream, Head head, long long retry_s) except -1:
+        self.write_c(stream, head, None, self.fields_c(retry_s if self.retries else 0))
+        return stream.finish_c()
+
+    cdef int write_c(self, Stream stream, Head head, bytes content_type, ResponseHeaders fields) except -1:
         if head.path.size:
             self.complete_c(head.base + head.path.start, head.path.size)
         else:
             self.complete_c(b"*" if head.asterisk else b"/", 1)
-        stream.start_c(self.status, None, self.content.size, self.fields_c(retry_s if self.retries else 0))
-        stream.send_c(self.content.data, self.content.size, None)
-        return stream.finish_c()
+        stream.start_c(self.status, content_type, self.content.size, fields)
+        return stream.send_c(self.content.data, self.content.size, None)
 
     cdef int complete_c(self, const char* path, Py_ssize_t size) except -1:
         # A path is visible ASCII, of which JSON wants two octets escaped.

@@ -14,9 +14,9 @@ cdef extern from *:
     int MSG_NOSIGNAL
 
 
-cdef inline Py_ssize_t send_now_c(int fd, const char* octets, Py_ssize_t size) noexcept nogil:
+cdef inline Py_ssize_t send_now_c(int fd, const char* octets, Py_ssize_t size, int flags) noexcept nogil:
     # Octets that the socket took, 0 when it is full, -1 when the connection is broken.
-    cdef Py_ssize_t sent = send(fd, octets, size, MSG_NOSIGNAL)
+    cdef Py_ssize_t sent = send(fd, octets, size, MSG_NOSIGNAL | flags)
     if sent < 0 and (errno == EAGAIN or errno == EINTR):
         return 0
     return sent

@@ -12,6 +12,22 @@ cdef enum:
     CLIENT_KEY_SIZE = 16
 
 
+cdef enum FileProgress:
+    FILE_GOING = 0              # the holder is told later
+    FILE_SENT = 1               # the stream has taken all of it
+    FILE_FAILED = 2             # it ended early, changed, or cannot be read: abort
+
+
+cdef class FileHolder(TimerOwner):
+    # Who has a file sent, and keeps it open until then. Abstract.
+    # FILE_SENT or FILE_FAILED, once, where send_file_c gave FILE_GOING.
+    cdef int file_done_c(self, int progress) except -1
+    # Asked before the last octets leave: whether the file is still what its head says.
+    cdef bint unchanged_c(self) noexcept
+    # The peer is gone, or the stream was aborted.
+    cdef int lost_c(self, str reason) except -1
+
+
 cdef class Stream(TimerOwner):
     # The four verbs. After finish_c or abort_c the stream belongs to the next request.
     # start_c: length is the body's size, or LENGTH_UNKNOWN.
@@ -20,6 +36,11 @@ cdef class Stream(TimerOwner):
     cdef int send_c(self, const char* octets, Py_ssize_t size, object owner) except -1
     cdef int finish_c(self) except -1
     cdef int abort_c(self) except -1
+
+    # As send_c, for octets of an open file; one at a time. A FileProgress.
+    cdef int send_file_c(self, FileHolder holder, int fd, int64_t offset, int64_t size) except -1
+    # Who is to be told when the peer is gone, though nothing of a file is being sent yet; None: nobody.
+    cdef int attend_c(self, FileHolder holder) except -1
 
     # Back-pressure: None, or a future that is done when the peer took enough.
     cdef object drained_c(self)

@@ -1,4 +1,15 @@
-# Owns nothing: the abstract Stream (see the .pxd). A method that a wire forgot fails loudly.
+# Owns nothing: the abstract Stream and FileHolder (see the .pxd). A method that is forgotten fails loudly.
+
+
+cdef class FileHolder(TimerOwner):
+    cdef int file_done_c(self, int progress) except -1:
+        raise NotImplementedError("file_done_c")
+
+    cdef bint unchanged_c(self) noexcept:
+        return True
+
+    cdef int lost_c(self, str reason) except -1:
+        raise NotImplementedError("lost_c")
 
 
 cdef class Stream(TimerOwner):
@@ -13,6 +24,12 @@ cdef class Stream(TimerOwner):
 
     cdef int abort_c(self) except -1:
         raise NotImplementedError("abort_c")
+
+    cdef int send_file_c(self, FileHolder holder, int fd, int64_t offset, int64_t size) except -1:
+        raise NotImplementedError("send_file_c")
+
+    cdef int attend_c(self, FileHolder holder) except -1:
+        raise NotImplementedError("attend_c")
 
     cdef object drained_c(self):
         raise NotImplementedError("drained_c")

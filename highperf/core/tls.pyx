@@ -376,7 +376,7 @@ cdef class TlsTransport(Stream):
         if self.http is not None:
             self.http.handed += size - opened
         if not self.blocked and self.fd >= 0:
-            sent = send_now_c(self.fd, PyBytes_AS_STRING(octets), size)
+            sent = send_now_c(self.fd, PyBytes_AS_STRING(octets), size, 0)
             if sent < 0:
                 return self.close_c()
         if sent < size:

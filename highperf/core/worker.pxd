@@ -50,6 +50,8 @@ cdef class Worker:
     cdef readonly dict decoders         # type -> msgspec decoder
     cdef readonly Segment segment       # shared with the other workers
     cdef readonly Shedder shedder
+    cdef dict mounts                    # FileMounts of Response.file by (root, precompressed), or None
+    cdef object send_queue              # SendQueue, or None before a file needed it
     cdef object unrouted                # Gate of requests that no route takes, or None
     cdef list refusals                  # Refusal by Verdict, or None where the gate has its own
     cdef bytes timeout_field            # lower-case name of the field with a client's deadline, or None
@@ -132,6 +134,7 @@ cdef class Worker:
     cdef int expire_c(self, Timer* timer) except -1
     cdef int schedule_c(self, long long due_ns) except -1
     cdef int reschedule_c(self) except -1
+    cdef int cancel_tick_c(self) except -1
     cdef str next_request_id_c(self)
     cdef int take_head_c(self) except -1
     cdef int give_head_c(self, Head head, int callers) except -1

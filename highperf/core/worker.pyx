@@ -261,10 +261,16 @@ cdef class Worker:
             stream.close_c()
 
     def close(self):
+        self.cancel_tick_c()
+        if self.send_queue is not None:
+            self.send_queue.close()
+
+    cdef int cancel_tick_c(self) except -1:
         if self.tick_handle is not None:
             self.tick_handle.cancel()
             self.tick_handle = None
             self.tick_due_ns = NEVER
+        return 0
 
     @property
     def refused(self):
@@ -365,7 +371,7 @@ cdef class Worker:
         due_ns = min(due_ns, self.wheel.next_due_c())
         for timeouts in self.timeouts:
             due_ns = min(due_ns, timeouts.next_due_c())
-        self.close()
+        self.cancel_tick_c()
         if due_ns <= self.now_ns:       # more than one turn of the loop may deal with
             self.tick_due_ns = due_ns
             self.tick_handle = self.loop.call_soon(self.tick)

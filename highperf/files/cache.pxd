@@ -36,6 +36,8 @@ cdef class FileCache:
     # waits False: never waits for a disk; ENTRY_COLD says that it would have had to. True: may block.
     # A reason why something there is missing (FileEntry.why) is given once a second and path.
     cdef FileEntry find_c(self, const char* path, Py_ssize_t size, long long now_ns, bint waits)
+    # The same by one who has seen that what is known of it is out of date.
+    cdef FileEntry find_anew_c(self, const char* path, Py_ssize_t size, long long now_ns, bint waits)
     # Drops everything.
     cdef int clear_c(self) except -1
 
@@ -45,4 +47,5 @@ cdef class FileCache:
     cdef FileEntry look_c(self, const char* path, Py_ssize_t size, long long now_ns, bint waits)
     cdef int keep_c(self, const char* path, Py_ssize_t size, FileEntry entry, long long now_ns) except -1
     cdef int note_missing_c(self, const char* path, Py_ssize_t size, long long now_ns) except -1
+    cdef int forget_c(self, const char* path, Py_ssize_t size) except -1
     cdef int evict_c(self, Slot* slot) except -1

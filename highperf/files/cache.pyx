@@ -124,6 +124,18 @@ cdef class FileCache:
             )
         return entry
 
+    cdef FileEntry find_anew_c(self, const char* path, Py_ssize_t size, long long now_ns, bint waits):
+        self.forget_c(path, size)
+        if self.fallback is not None:
+            self.forget_c(PyBytes_AS_STRING(self.fallback), PyBytes_GET_SIZE(self.fallback))
+        return self.find_c(path, size, now_ns, waits)
+
+    cdef int forget_c(self, const char* path, Py_ssize_t size) except -1:
+        cdef Slot* slot = self.files.find_c(path, size)
+        if slot != NULL:
+            self.evict_c(slot)
+        return 0
+
     cdef FileEntry find_own_c(self, const char* path, Py_ssize_t size, long long now_ns, bint waits):
         cdef Slot* slot = self.files.find_c(path, size)
         if slot != NULL:

@@ -10,7 +10,9 @@ Rules
   an internationalised domain goes in its A-labels. Whether mail arrives there is not asked.
 """
 
+import functools
 import logging
+import os
 import re
 import time
 
@@ -32,6 +34,8 @@ EMAIL = re.compile(rf"(?P<local>{ATEXT}(?:\.{ATEXT})*)@{LABEL}(?:\.{LABEL})*", r
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 REPEAT_S = 1.0
+NO_FILES = "There is no %s, so /files/ answers 404. FILES_ROOT names another directory."
+
 
 logger = logging.getLogger("highperf.service")
 
@@ -41,8 +45,15 @@ class NewUser(msgspec.Struct, forbid_unknown_fields=True):
     email: str
 
 
-def create_app(database_url: str = "sqlite:///./highperf.db") -> App:
+def create_app(
+    database_url: str = "sqlite:///./highperf.db", files_root: str = "./public", *, files_required: bool = False
+) -> App:
     """The reference API over this database, which is opened when the app starts.
+
+    Args:
+        database_url: where the users are kept.
+        files_root: the directory that /files/ serves.
+        files_required: do not start without it; otherwise its absence is worth a line in the log.
 
     Raises:
         ConfigError: the URL names no database that can be used. A file that cannot be used ends
@@ -61,13 +72,7 @@ def create_app(database_url: str = "sqlite:///./highperf.db") -> App:
         request_timeout="100ms",
     )
 
-    @app.on_startup
-    async def open_store() -> None:
-        try:
-            await store.open()
-        except StoreError as error:
-            raise StartupError(str(error)) from None
-
+    app.on_startup(functools.partial(open_store, store))
     app.on_shutdown(store.close)
 
     @app.get("/users/:id", deadline="80ms")
@@ -92,7 +97,19 @@ def create_app(database_url: str = "sqlite:///./highperf.db") -> App:
             raise failures.unavailable(error, time.monotonic()) from None
         return Response.json(user, status=201, headers={"Location": f"/users/{user.id}"})
 
+    if files_required or os.path.lexists(files_root):
+        app.files("/files/*path", files_root, deadline="100ms")
+    else:
+        app.on_startup(lambda: logger.info(NO_FILES, files_root))
     return app
+
+
+async def open_store(store: UserStore) -> None:
+    """At the start; StartupError says why it cannot be."""
+    try:
+        await store.open()
+    except StoreError as error:
+        raise StartupError(str(error)) from None
 
 
 def parse_id(text: str) -> int:

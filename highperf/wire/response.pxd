@@ -39,8 +39,11 @@ cdef class ResponseHeaders:
 
 cdef class Response:
     cdef int status_            # 200 to 599
-    cdef object body_           # bytes; None when source is set
+    cdef object body_           # bytes; None when source or path_ is set
     cdef object source          # async iterable of the body's parts, or None
+    cdef bytes path_            # of the file that is the body, or None
+    cdef object root_           # below what it lies: a directory, None for the path alone, or what a server knows
+    cdef bint precompressed_    # a coded sibling of the file will do
     cdef bytes content_type_    # None: no Content-Type
     cdef ResponseHeaders headers_   # None until asked for
 

@@ -1,4 +1,5 @@
 from collections.abc import AsyncIterable, Iterable, Iterator, Mapping
+from os import PathLike
 from typing import Any, Self, final
 
 def http_date(unix_s: int) -> str:
@@ -91,9 +92,41 @@ class Response:
     ) -> Response:
         """Content in parts, as the source gives them; the head leaves with the first part."""
 
+    @staticmethod
+    def file(
+        path: str | bytes | PathLike[str],
+        *,
+        root: str | PathLike[str] | None = None,
+        headers: Mapping[str, str] | ResponseHeaders | None = None,
+        content_type: str | None = None,
+        download: str | bool | None = None,
+        cache_control: str | None = None,
+        precompressed: bool = False,
+    ) -> Response:
+        """A file, or what of it the request asks for (RFC 9110 sections 13 and 14): 200, 206, 304, 412 or 416.
+
+        The file is opened when the answer is sent. One that is missing or may not be read answers 404.
+
+        Args:
+            path: the file; taken at its word, so it must not be made of what a client sent, unless `root` is given.
+            root: a directory: path is relative to it, and leads nowhere else, whatever it is; names
+                that begin with a dot are not served.
+            headers: fields to send besides those of the file.
+            content_type: replaces the type that follows from the name.
+            download: the name to save it under (Content-Disposition, RFC 6266); True: its own.
+            cache_control: value of Cache-Control.
+            precompressed: whether ``.br``, ``.zst`` and ``.gz`` siblings of the file are used.
+
+        Raises:
+            ValueError: a name or value that may not be sent.
+        """
+
     @property
     def status(self) -> int:
-        """The status; may be changed to another of 200 to 599 (else ValueError) until the answer is sent."""
+        """The status; may be changed to another of 200 to 599 (else ValueError) until the answer is sent.
+
+        That of a file follows from the request: until then it is 200, and cannot be changed (ValueError).
+        """
 
     @status.setter
     def status(self, value: int) -> None: ...
@@ -109,4 +142,4 @@ class Response:
     def content_type(self, value: str | None) -> None: ...
     @property
     def body(self) -> bytes | None:
-        """The content; None for a stream."""
+        """The content; None for a stream and for a file."""

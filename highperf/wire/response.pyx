@@ -14,10 +14,13 @@ from libc.stdint cimport int64_t
 from libc.string cimport memcpy
 from highperf.wire.buffers cimport Buffer
 
+import os
 from http import HTTPStatus
 
 import msgspec
 import orjson
+
+from highperf.wire.disposition import attachment
 
 cdef object dumps = orjson.dumps
 cdef object struct_type = msgspec.Struct
@@ -32,9 +35,10 @@ cdef frozenset OWN_FIELDS = frozenset(
     (b"content-length", b"transfer-encoding", b"connection", b"keep-alive", b"upgrade", b"date")
 )
 
-# RFC 9110 section 15, with the names that RFC 9110 gave 413 and 422.
+# RFC 9110 section 15, with the names that it gave 413, 416 and 422.
 cdef dict REASONS = {status.value: status.phrase for status in HTTPStatus}
 REASONS[413] = "Content Too Large"
+REASONS[416] = "Range Not Satisfiable"
 REASONS[422] = "Unprocessable Content"
 cdef list STATUS_LINES = [
     f"HTTP/1.1 {status} {REASONS.get(status, '')}\r\n".encode("ascii") if status >= 100 else b""
@@ -433,12 +437,31 @@ cdef class Response:
         take_fields(response, headers, None)
         return response
 
+    @staticmethod
+    def file(
+        path, *, root=None, headers=None, content_type=None, download=None, cache_control=None, precompressed=False
+    ):
+        cdef Response response = make_response(200, None, None)
+        # Where it lies must not depend on when it is sent.
+        response.path_ = os.fsencode(path) if root is not None else os.path.abspath(os.fsencode(path))
+        response.root_ = None if root is None else os.path.abspath(os.fspath(root))
+        response.precompressed_ = precompressed
+        take_fields(response, headers, content_type)
+        if download is not None and download is not False:
+            name = os.path.basename(os.fsdecode(path)) if download is True else download
+            response.headers["Content-Disposition"] = attachment(name)
+        if cache_control is not None:
+            response.headers["Cache-Control"] = cache_control
+        return response
+
     @property
     def status(self):
         return self.status_
 
     @status.setter
     def status(self, value):
+        if self.path_ is not None:
+            raise ValueError("the status of an answer with a file follows from the file and the request")
         self.status_ = checked_status_c(value)
 
     @property
@@ -460,6 +483,8 @@ cdef class Response:
         return self.body_
 
     def __repr__(self):
+        if self.path_ is not None:
+            return f"<Response file {os.fsdecode(self.path_)!r}>"
         size = "stream" if self.source is not None else f"{len(self.body_)} bytes"
         return f"<Response {self.status_} {size}>"
 

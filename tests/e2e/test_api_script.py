@@ -27,7 +27,7 @@ def run_script(port: int) -> subprocess.CompletedProcess[str]:
 
 
 def test_every_check_passes_and_passes_again_on_the_same_database() -> None:
-    with servers.running() as server:
+    with servers.running(env={"FILES_ROOT": str(ROOT / "public")}) as server:
         for _ in range(2):
             done = run_script(server.port)
             assert done.returncode == 0, done.stdout + done.stderr

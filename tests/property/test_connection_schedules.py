@@ -10,8 +10,10 @@ slow readers, clients that leave, and a clock: whatever the schedule, the same f
 
 import asyncio
 import logging
+import tempfile
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -19,9 +21,14 @@ from hypothesis import strategies as st
 
 from highperf import HTTPError, Request, Response
 from tests.answers import split_answers
-from tests.protocol.harness import GET, Client, Wire, chunked, post, secure_contexts
+from tests.protocol.harness import GET, Client, Stepped, Wire, chunked, post, secure_contexts
 
 LARGE = 150_000
+PART = b"GET %b HTTP/1.1\r\nHost: a\r\nRange: bytes=5-\r\n\r\n"
+
+FILES = tempfile.TemporaryDirectory(prefix="highperf-")
+Path(FILES.name, "small").write_bytes(b"small")
+Path(FILES.name, "large").write_bytes(bytes(LARGE))
 
 
 @dataclass
@@ -71,6 +78,11 @@ def make(kind: str, number: int, size: int) -> Wanted:
         "slow stream": Wanted(GET % (b"/parts/" + name), content=name * 3),
         "large": Wanted(GET % b"/large", content=bytes(LARGE)),
         "large stream": Wanted(GET % b"/large/stream", content=bytes(LARGE)),
+        "file": Wanted(GET % b"/files/small", content=b"small"),
+        "large file": Wanted(GET % b"/files/large", content=bytes(LARGE)),
+        "parts of a file": Wanted(PART % b"/files/large", 206, bytes(LARGE - 5)),
+        "missing file": Wanted(GET % b"/files/none", 404),
+        "handed file": Wanted(GET % (b"/hand/" + name), content=bytes(LARGE)),
         "head": Wanted(b"HEAD /now/a HTTP/1.1\r\nHost: a\r\n\r\n", method="HEAD"),
         "options": Wanted(b"OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n", 204, method="OPTIONS"),
         "unknown": Wanted(post(b"/nothing", body), 404, method="POST"),
@@ -86,6 +98,7 @@ def make(kind: str, number: int, size: int) -> Wanted:
 
 KINDS = [
     *["now", "wait", "soon", "body", "chunked", "late", "taken", "streamed", "expecting", "deaf", "fail", "fail later"],
+    *["file", "large file", "parts of a file", "missing file", "handed file"],
     *["refuse", "stream", "slow stream", "large", "large stream", "head", "options", "unknown", "wrong method"],
     *["http/1.0", "close", "close later", "bad", "too large", "bad chunk"],
 ]
@@ -144,6 +157,13 @@ def add_routes(wire: Wire) -> None:
     @app.get("/parts/:name")
     async def parts(request: Request) -> Response:
         return Response.stream(three(request.params["name"], True))
+
+    app.files("/files/*path", FILES.name)
+
+    @app.get("/hand/:name")
+    async def hand(request: Request) -> Response:
+        await wire.gate(request.params["name"])
+        return Response.file("large", root=FILES.name)
 
     @app.get("/large")
     def large(request: Request) -> bytes:
@@ -228,6 +248,7 @@ class Run:
     ) -> None:
         self.wire = Wire(*(secure_contexts() if secure else ()))
         self.signals = [] if signals == "none" else signals.split(" and ")  # what comes with each "signal"
+        self.wire.loop.set_default_executor(Stepped(at_once=True))
         add_routes(self.wire)
         self.talks: list[Talk] = []
         number = 0

@@ -12,7 +12,8 @@ told, and what is left behind at the end, counts as a failure of the test.
 import asyncio
 import contextlib
 import ssl
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from concurrent.futures import Executor, Future
 from functools import cache
 from typing import Any
 
@@ -296,6 +297,29 @@ class SecureClient(Client):
             pass
         except ssl.SSLError as error:
             self.alert = error.reason or ""
+
+
+class Stepped(Executor):
+    """An executor whose calls run when the test says so, or at once."""
+
+    def __init__(self, *, at_once: bool = False) -> None:
+        self.calls: list[tuple[Future[Any], Callable[[], Any]]] = []
+        self.at_once = at_once
+
+    def submit(self, function: Callable[..., Any], /, *args: Any, **options: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+        self.calls.append((future, lambda: function(*args, **options)))
+        if self.at_once:
+            self.run()
+        return future
+
+    def run(self) -> None:
+        calls, self.calls = self.calls, []
+        for future, call in calls:
+            try:
+                future.set_result(call())
+            except Exception as error:
+                future.set_exception(error)
 
 
 class Wire:

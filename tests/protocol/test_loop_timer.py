@@ -32,9 +32,7 @@ def loop() -> Iterator[Recording]:
 
 
 @pytest.mark.parametrize(("timeout", "seconds"), [("40ms", 0.04), ("700ms", 0.7), ("1s", 1.0), ("2500ms", 2.5)])
-def test_the_loop_is_asked_to_wait_until_the_next_timeout_is_due(
-    loop: Recording, timeout: str, seconds: float
-) -> None:
+def test_the_loop_is_asked_to_wait_until_the_next_timeout_is_due(loop: Recording, timeout: str, seconds: float) -> None:
     worker = Worker(Router(), resolve(Layers(app={"read_timeout": timeout})), loop)
     transport = MemoryTransport(loop, worker.connection())
     loop.run_until_complete(asyncio.sleep(0))

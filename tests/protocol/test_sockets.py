@@ -4,24 +4,17 @@ import asyncio
 import socket
 import ssl
 import struct
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from typing import Any
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
-import uvloop
 
 from highperf import App, Request, Response
-from highperf.config import Layers, resolve
-from highperf.core.worker import Worker
 from tests.answers import answers_of, split_answers
 from tests.protocol.harness import GET, chunked, post
+from tests.protocol.listening import KIB, PATIENCE_S, Listening, SecureSocket
 
-PATIENCE_S = 20.0
-KIB = 1024
 LARGE = bytes(range(256)) * 12 * KIB  # 3 MiB: more than the system takes at once
 CLOSE = b"GET /now HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
-
-Talk = Callable[[socket.socket], Awaitable[Any]]
 
 
 def application() -> App:
@@ -67,64 +60,9 @@ def application() -> App:
     return app
 
 
-class Listening:
-    """A worker behind a socket on loopback, on a loop of its own."""
-
-    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
-        app = application()
-        self.loop = uvloop.new_event_loop()
-        self.noise: list[dict[str, Any]] = []
-        self.loop.set_exception_handler(lambda _, context: self.noise.append(context))
-        self.worker = Worker(app.build(), resolve(Layers(app=app.defaults)), self.loop, app=app, tls=tls)
-        self.worker.ready = True
-
-    def talk(self, function: Talk) -> Any:
-        """Runs function with a connected, non-blocking socket; then all connections must end."""
-
-        async def run() -> Any:
-            server = await self.loop.create_server(self.worker.connection, "127.0.0.1", 0)
-            try:
-                with socket.socket() as client:
-                    client.setblocking(False)
-                    await self.loop.sock_connect(client, server.sockets[0].getsockname())
-                    result = await function(client)
-                await self.until(lambda: not self.worker.connections)
-                return result
-            finally:
-                server.close()
-                await server.wait_closed()
-
-        return self.loop.run_until_complete(asyncio.wait_for(run(), PATIENCE_S))
-
-    async def until(self, holds: Callable[[], Any]) -> None:
-        for _ in iter(lambda: bool(holds()), True):
-            await asyncio.sleep(0)
-
-    async def receive(self, client: socket.socket) -> bytes:
-        """All up to the FIN."""
-        octets = bytearray()
-        while part := await self.loop.sock_recv(client, 64 * KIB):
-            octets += part
-        return bytes(octets)
-
-    async def ask(self, client: socket.socket, octets: bytes) -> bytes:
-        sending = asyncio.ensure_future(self.loop.sock_sendall(client, octets))
-        answers = await self.receive(client)
-        await sending
-        return answers
-
-    def close(self) -> None:
-        assert self.worker.connections == 0
-        assert self.worker.in_flight == 0
-        assert self.worker.pool.in_use == 0
-        self.worker.close()
-        self.loop.close()
-        assert not self.noise
-
-
 @pytest.fixture
 def listening() -> Iterator[Listening]:
-    listening = Listening()
+    listening = Listening(application())
     yield listening
     listening.close()
 
@@ -304,39 +242,9 @@ def test_answer_that_fails_is_seen_to_be_cut_where_only_the_end_of_the_connectio
 
 @pytest.fixture
 def secured(tls_contexts: tuple[ssl.SSLContext, ssl.SSLContext]) -> Iterator[Listening]:
-    listening = Listening(tls_contexts[0])
+    listening = Listening(application(), tls_contexts[0])
     yield listening
     listening.close()
-
-
-class SecureSocket:
-    """A client's end of TLS, by hand: uvloop's own loses what it has not read yet when the FIN comes."""
-
-    def __init__(self, client: socket.socket, context: ssl.SSLContext) -> None:
-        self.client = client
-        self.loop = asyncio.get_running_loop()
-        self.arrived, self.leaving = ssl.MemoryBIO(), ssl.MemoryBIO()
-        self.session = context.wrap_bio(self.arrived, self.leaving, server_hostname="localhost")
-
-    async def ask(self, octets: bytes) -> bytes:
-        """All that is answered up to close_notify."""
-        await self.wanting(self.session.do_handshake)
-        self.session.write(octets)
-        received = bytearray()
-        while part := await self.wanting(lambda: self.session.read(64 * KIB)):
-            received += part
-        return bytes(received)
-
-    async def wanting(self, step: Callable[[], Any]) -> Any:
-        while True:
-            try:
-                done = step()
-            except ssl.SSLWantReadError:
-                await self.loop.sock_sendall(self.client, self.leaving.read())
-                self.arrived.write(await self.loop.sock_recv(self.client, 64 * KIB))
-            else:
-                await self.loop.sock_sendall(self.client, self.leaving.read())
-                return done
 
 
 def test_answers_over_tls(secured: Listening, trusting: ssl.SSLContext) -> None:

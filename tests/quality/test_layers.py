@@ -25,8 +25,10 @@ ROOMS = {
     "core": {"wire", "guards", "observe", "files", "clock", "segment"},
     "server": {"core", "wire", "segment", "config", "values"},
     "policies": {"guards", "callables", "values"},
+    "mounts": {"core", "files"},
     "breakers": {"guards", "policies", "values"},
-    "app": {"core", "wire", "guards", "observe", "config", "policies", "breakers", "callables", "threads", "values"},
+    "app": {"core", "wire", "guards", "observe", "config", "policies", "breakers", "mounts", "callables", "threads"}
+    | {"values"},
     "testing": {"core", "wire", "config", "values"},
     "__init__": {"app", "policies", "core", "wire", "guards"},
     "service": {"__init__", "app", "values"},

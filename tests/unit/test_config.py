@@ -50,6 +50,7 @@ CONTRACT = [
     ("request_timeout_header", "HIGHPERF_REQUEST_TIMEOUT_HEADER", "Request-Timeout"),
     ("limit_concurrency", "LIMIT_CONCURRENCY", 512),
     ("database_url", "DATABASE_URL", "sqlite:///./highperf.db"),
+    ("files_root", "FILES_ROOT", "./public"),
     ("app", "HIGHPERF_APP", ""),
     ("factory", "HIGHPERF_FACTORY", False),
     ("app_dir", "HIGHPERF_APP_DIR", "."),
