@@ -24,10 +24,16 @@ def unverified() -> ssl.SSLContext:
 
 
 def ask(
-    port: int, method: str, path: str, body: str | None = None, timeout_s: float = 10.0, scheme: str = "http"
+    port: int,
+    method: str,
+    path: str,
+    body: str | None = None,
+    timeout_s: float = 10.0,
+    scheme: str = "http",
+    fields: dict[str, str] | None = None,
 ) -> Answer:
     """One request on a connection of its own; broken HTTP is an OSError, as a broken socket is."""
-    fields = {"Content-Type": "application/json"} if body else {}
+    fields = ({"Content-Type": "application/json"} if body else {}) | (fields or {})
     connection = http.client.HTTPConnection(HOST, port, timeout=timeout_s)
     if scheme == "https":
         connection = http.client.HTTPSConnection(HOST, port, timeout=timeout_s, context=unverified())

@@ -12,6 +12,7 @@ from typing import Any
 API = ("healthz", "healthz-pipe16", "user", "create")
 FILES = ("static-1k", "static-64k", "static-8m")
 CONNECTIONS = ("idle", "crowd")
+NOT_MODIFIED = "not-modified"
 ALL = API + FILES + CONNECTIONS
 
 FLOOR = "floor"
@@ -118,7 +119,8 @@ PEERS = (
     highperf(
         "highperf",
         "highperf_app:app",
-        workloads=API + CONNECTIONS,
+        workloads=(*ALL, NOT_MODIFIED),
+        env={"STATIC_DIR": "{static}"},
         note="this project: public API, async handlers",
     ),
     highperf(

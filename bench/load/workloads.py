@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from bench.load.client import ask
-from bench.load.peers import Peer
+from bench.load.peers import NOT_MODIFIED, Peer
 from bench.load.places import HOST, STATIC
 
 # Says what is wrong with the answers, '' when nothing is.
@@ -93,6 +93,11 @@ def check_file(name: str) -> Check:
     return check_content
 
 
+def check_not_modified(peer: Peer, port: int) -> str:
+    answer = ask(port, "GET", "/files/1k.bin", fields={"If-None-Match": "*"})
+    return "" if (answer.status, answer.body) == (304, b"") else f"answered {answer}"
+
+
 def file(name: str, size: int, cut_off: bool = False) -> Workload:
     return Workload(
         f"static-{name}",
@@ -113,6 +118,7 @@ WORKLOADS = {
         file("1k", 1 << 10),
         file("64k", 1 << 16),
         file("8m", 8 << 20, cut_off=True),
+        Workload(NOT_MODIFIED, check_not_modified, path="/files/1k.bin", scripts=("if_none_match.lua",)),
         Workload("idle", check_health, kind="idle"),
         Workload("crowd", check_user, kind="crowd", path="/users/42"),
     )

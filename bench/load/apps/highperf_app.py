@@ -1,7 +1,8 @@
 """The peers' API on highperf. /healthz is the server's own.
 
-usage: [GUARDS=on] highperf-serve highperf_app:app --app-dir . --port PORT
-    GUARDS   on: GET /users/:id has every policy that may refuse a request
+usage: [GUARDS=on] [STATIC_DIR=DIR] highperf-serve highperf_app:app --app-dir . --port PORT
+    GUARDS       on: GET /users/:id has every policy that may refuse a request
+    STATIC_DIR   what /files/ serves; default: nothing
 """
 
 import itertools
@@ -12,6 +13,9 @@ from highperf import App, HTTPError, RateLimit, Request, Response
 app = App()
 ids = itertools.count(1)
 GUARDS = {"deadline": "80ms", "rate_limit": RateLimit("1000000/s", by="client"), "breaker": "users"}
+
+if directory := os.environ.get("STATIC_DIR"):
+    app.files("/files/*path", directory)
 
 
 @app.get("/users/:id", **(GUARDS if os.environ.get("GUARDS") == "on" else {}))

@@ -1,0 +1,2 @@
+-- Asks for what the client has already, whatever it is.
+wrk.headers["If-None-Match"] = "*"
