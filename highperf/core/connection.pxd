@@ -32,7 +32,7 @@ cdef class HttpProtocol(Incoming):
     cdef Py_ssize_t receive_c(self, const char* data, Py_ssize_t size) except -1
     cdef Py_ssize_t feed_head_c(self, const char* data, Py_ssize_t size) except -1
     cdef Py_ssize_t begin_c(self, Head head, const char* rest, Py_ssize_t size) except -1
-    cdef void expect_answer_c(self, Head head) noexcept
+    cdef int expect_answer_c(self, Head head, Route route) except -1
     cdef int expect_body_c(self, Head head, Route route, bint admitted) except -1
     cdef int settle_head_c(self, Head head) except -1
     cdef int defer_c(self, const char* data, Py_ssize_t size) except -1

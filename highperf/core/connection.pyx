@@ -34,6 +34,7 @@ from highperf.core.file_sending cimport Sending
 from highperf.core.stream cimport FILE_SENT, LENGTH_UNKNOWN, FileHolder
 from highperf.core.worker cimport KEY_FAILED, PASSED, Worker
 from highperf.guards.deadlines cimport TimeoutList, armed_c, disarm_c
+from highperf.observe.exchange cimport ENDING_CUT, ENDING_SENT
 from highperf.wire.buffers cimport Buffer
 from highperf.wire.chunked cimport ChunkDecoder
 from highperf.wire.parser cimport (
@@ -111,6 +112,8 @@ cdef class HttpProtocol(Incoming):
     def connection_lost(self, error):
         cdef RequestCycle cycle = self.cycle
         self.worker.touch_c()
+        if self.exchange.open:
+            self.conclude_c(self.exchange.ending)
         self.disconnect_c()
         self.closing = True
         disarm_c(&self.read_timer)
@@ -196,9 +199,10 @@ cdef class HttpProtocol(Incoming):
         cdef RequestCycle cycle = None
         cdef Py_ssize_t used = 0
         cdef int verdict = PASSED
-        self.expect_answer_c(head)
+        self.expect_answer_c(head, route)
         if gate is not None:            # None: it passes all guards
             if gate.calls:
+                worker.behind = True
                 cycle = start_cycle_c(worker, self, head, endpoint, &match)
             verdict = gate.enter_c(self, head, None if cycle is None else cycle.request)
         if head.chunked or head.content_length > 0:
@@ -220,17 +224,22 @@ cdef class HttpProtocol(Incoming):
                 cycle = start_cycle_c(worker, self, head, endpoint, &match)
             cycle.admitted_c(gate, self.body)
             self.cycle = cycle
+            worker.behind = True
             cycle.begin_c(route.handler, cycle.request)
-        worker.behind = cycle is not None
         cycle = None
         self.settle_head_c(head)
         return used
 
-    cdef void expect_answer_c(self, Head head) noexcept:
+    cdef int expect_answer_c(self, Head head, Route route) except -1:
         self.busy = True
+        self.open_exchange_c(route)
+        self.exchange.method = head.method
+        self.exchange.minor = head.minor
+        self.request_head = <void*>head
         self.minor = head.minor
         self.persistent = head.keep_alive and head.method != METHOD_CONNECT
         self.head_only = head.method == METHOD_HEAD
+        return 0
 
     cdef int expect_body_c(self, Head head, Route route, bint admitted) except -1:
         cdef long long limit = self.worker.limit_body
@@ -240,7 +249,7 @@ cdef class HttpProtocol(Incoming):
             reason = f"the body of {head.content_length} bytes is larger than {limit}"
             return self.refuse_c(413, reason, head.base, head.size)
         self.expects_continue = head.expects_continue
-        self.body_came = self.waited_ns = self.waits_since_ns = 0
+        self.waited_ns = self.waits_since_ns = 0
         if admitted and route is not None and route.kind == ROUTE_HANDLER:
             self.body = BodyReader.__new__(BodyReader)
             self.body.worker = self.worker
@@ -260,9 +269,10 @@ cdef class HttpProtocol(Incoming):
         # Whoever still holds the head after the first step must find its octets after the next
         # read. Two references are ours: the caller's, and the worker's or self.head.
         cdef Worker worker = self.worker
-        cdef bint wanted = Py_REFCNT(head) > 2
+        cdef bint wanted = Py_REFCNT(head) > 2 or (self.busy and worker.wants_heads)
         if self.head is None:
             if not wanted:
+                self.request_head = NULL
                 return 0
             worker.take_head_c()
             head.keep_c(worker.pool, head.size)
@@ -364,6 +374,8 @@ cdef class HttpProtocol(Incoming):
         self.persistent = False
         self.wary = True
         self.busy = True
+        if not self.exchange.open:      # it could not be understood
+            self.open_exchange_c(None)
         if self.body is not None:
             self.body.detach_c()
         return send_response_c(self, problem_c(status, reason, None, None, None))
@@ -387,6 +399,7 @@ cdef class HttpProtocol(Incoming):
             self.wary = True            # the peer may have sent its next request
         if self.closing:
             self.persistent = False
+        self.exchange.status = status
         self.expects_continue = False
         self.chunked = False
         self.mute = self.head_only or status == 204 or status == 304
@@ -408,6 +421,7 @@ cdef class HttpProtocol(Incoming):
     cdef int send_c(self, const char* octets, Py_ssize_t size, object owner) except -1:
         if self.mute or size == 0 or self.transport is None:
             return 0
+        self.exchange.sent += size
         if not self.chunked:
             return self.write_c(octets, size, owner)
         write_chunk_size_c(self.out_c(), size)
@@ -424,6 +438,9 @@ cdef class HttpProtocol(Incoming):
             self.out_c().append_c(b"0\r\n\r\n", 5)
         self.chunked = False
         self.worker.served += 1
+        if not self.processing or (self.worker.behind and self.worker.observes):
+            self.worker.touch_c()
+        self.conclude_c(ENDING_SENT)
         self.busy = False
         self.cycle = None
         self.body = None
@@ -435,7 +452,6 @@ cdef class HttpProtocol(Incoming):
             self.flush_c()
         self.read_on_c()
         if not self.processing:         # otherwise receive_c goes on by itself
-            self.worker.touch_c()
             self.release_head_c(0)
             self.resume_c()
         return 0
@@ -445,6 +461,8 @@ cdef class HttpProtocol(Incoming):
         self.flush_c()
         if self.minor == 0:             # where it may be the end of the connection that ends an answer
             self.reset_c()
+        if self.exchange.open:
+            self.conclude_c(ENDING_CUT)
         self.busy = False
         self.cycle = None
         self.body = None
@@ -551,6 +569,7 @@ cdef class HttpProtocol(Incoming):
     cdef int close_c(self) except -1:
         if self.transport is not None:
             self.closing = True
+            self.exchange.ending = ENDING_CUT
             self.cut_c()
         return 0
 
@@ -565,5 +584,6 @@ cdef class HttpProtocol(Incoming):
         cdef Head head = self.head
         if head is not None:
             self.head = None
+            self.request_head = NULL
             self.worker.give_head_c(head, callers + 1)
         return 0

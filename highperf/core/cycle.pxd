@@ -33,6 +33,7 @@ cdef class Route:
     cdef readonly FileMount files       # of a ROUTE_FILES
     cdef Gate gate                      # set by the worker that serves it; None: no guard is asked
     cdef int kind
+    cdef int metric_id                  # set by the worker that serves it; what metrics know it by; 0: nothing counts
 
 
 cdef struct Match:

@@ -32,6 +32,7 @@ from highperf.clock cimport monotonic_ns
 from highperf.core.outgoing cimport Outgoing
 from highperf.core.stream cimport FILE_FAILED, FILE_GOING, FILE_SENT, FileHolder
 from highperf.core.worker cimport Worker
+from highperf.observe.exchange cimport ENDING_LEFT
 
 import collections
 import functools
@@ -310,6 +311,7 @@ cdef class Sending(Outgoing):
         if sent <= 0:
             return self.failed_c(errno if sent else 0)
         self.handed += sent
+        self.exchange.sent += sent
         self.file_at += sent
         return FILE_SENT if self.file_at == self.file_end else FILE_MORE
 
@@ -324,6 +326,7 @@ cdef class Sending(Outgoing):
             return FILE_MORE
         if error in (EPIPE, ECONNRESET, ECONNABORTED, ENOTCONN, ETIMEDOUT, EHOSTUNREACH, ENETUNREACH):
             self.close_c()
+            self.exchange.ending = ENDING_LEFT
             return FILE_GOING
         if error:
             self.worker.logger.error("sending a file failed: %s", os.strerror(error))
@@ -345,6 +348,7 @@ cdef class Sending(Outgoing):
         if count <= 0 or (self.file_at + count == self.file_end and not self.holder.unchanged_c()):
             return FILE_FAILED
         self.file_at += count
+        self.exchange.sent += count
         self.back_up_c(octets if count == size else octets[:count])
         if self.file_at == self.file_end:
             return FILE_SENT

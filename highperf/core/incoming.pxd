@@ -1,8 +1,9 @@
-# Incoming: the half of a connection that receives content.
+# Incoming: the half of a connection that receives content, and what is noted of the request that it is of.
 
 from libc.stdint cimport int64_t
 
 from highperf.core.body cimport BodyReader
+from highperf.core.cycle cimport Route
 from highperf.core.file_sending cimport Sending
 from highperf.guards.deadlines cimport Timer
 from highperf.wire.chunked cimport ChunkDecoder
@@ -28,6 +29,9 @@ cdef class Incoming(Sending):
     cdef bint expects_continue  # 100 is wanted and has not been sent
     cdef bint holding           # reading is paused for the handler's sake
 
+    # the running request's Head; borrowed while the call that parsed it runs, then from who keeps it; NULL: not kept
+    cdef void* request_head
+
     # where the connection stands
     cdef bint processing        # octets that were read are being used: answers are flushed at the end of that
     cdef bint closing           # no further request; close when all is flushed
@@ -43,6 +47,10 @@ cdef class Incoming(Sending):
     cdef int give_body_up_c(self, object error) except -1
     cdef bint worth_discarding(self)
     cdef int read_on_c(self) except -1
+
+    # A request begins; and it is over, in this way: whoever observes is told.
+    cdef int open_exchange_c(self, Route route) except -1
+    cdef int conclude_c(self, int ending) except -1
 
     # For subclasses. What has happened may have ended a wait: flush, close, set the timers.
     cdef int after_c(self) except -1

@@ -1,12 +1,16 @@
 # Owns the content of the request that a connection is receiving: how HTTP/1.1 frames it, who takes it, and
-# when reading stops. Must not know heads, answers, nor what a refusal looks like: subclasses do.
+# when reading stops; and what is noted of that request. Must not know heads, answers, nor what a refusal looks like: subclasses do.
 
 from libc.stdint cimport int64_t
 from libc.stdlib cimport free
+from libc.string cimport memset
+from highperf.core.cycle cimport Route
 from highperf.core.file_sending cimport Sending
 from highperf.core.worker cimport Worker
 from highperf.guards.deadlines cimport disarm_c
+from highperf.observe.exchange cimport ENDING_LEFT
 from highperf.wire.chunked cimport CHUNK_DATA, CHUNK_DONE, CHUNK_FAILED, chunk_next_c
+from highperf.wire.parser cimport Head
 
 cdef enum:
     DISCARD_LIMIT = 64 * 1024   # unread content that is worth keeping the connection for
@@ -119,4 +123,29 @@ cdef class Incoming(Sending):
         disarm_c(&self.read_timer)
         if self.transport is not None:
             self.transport.pause_reading()
+        return 0
+
+    # ---- what is noted of it ------------------------------------------------------------------
+
+    cdef int open_exchange_c(self, Route route) except -1:
+        self.body_came = 0
+        memset(&self.exchange, 0, sizeof(self.exchange))
+        self.exchange.open = True
+        self.exchange.begun_ns = self.worker.now_ns
+        self.exchange.ending = ENDING_LEFT      # unless something else becomes of it
+        self.route = route
+        if route is not None:
+            self.exchange.route_id = route.metric_id
+        return 0
+
+    cdef int conclude_c(self, int ending) except -1:
+        cdef Head head = <Head>self.request_head if self.request_head != NULL else None
+        self.exchange.open = False
+        self.exchange.ending = ending
+        self.exchange.ended_ns = self.worker.now_ns
+        self.exchange.received = self.body_came
+        self.request_head = NULL
+        if self.worker.observes:
+            self.worker.observed_c(self, head)
+        self.route = None
         return 0

@@ -13,6 +13,7 @@ from highperf.core.sending cimport send_now_c
 from highperf.core.stream cimport Stream
 from highperf.core.worker cimport Worker
 from highperf.guards.deadlines cimport armed_c, disarm_c
+from highperf.observe.exchange cimport ENDING_LEFT
 from highperf.wire.buffers cimport Buffer
 
 cdef extern from *:
@@ -159,6 +160,7 @@ cdef class Outgoing(Stream):
         cdef Py_ssize_t sent = send_now_c(self.fd, octets, size, flags)
         if sent < 0:
             self.close_c()
+            self.exchange.ending = ENDING_LEFT
             return -1
         self.handed += sent
         return sent

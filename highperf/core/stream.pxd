@@ -4,6 +4,7 @@
 
 from libc.stdint cimport int64_t
 from highperf.guards.deadlines cimport TimerOwner
+from highperf.observe.exchange cimport Exchange
 from highperf.wire.parser cimport Head
 from highperf.wire.response cimport ResponseHeaders
 
@@ -29,6 +30,9 @@ cdef class FileHolder(TimerOwner):
 
 
 cdef class Stream(TimerOwner):
+    cdef Exchange exchange          # of the running request, for the worker's observers
+    cdef object route               # its Route, or None
+
     # The four verbs. After finish_c or abort_c the stream belongs to the next request.
     # start_c: length is the body's size, or LENGTH_UNKNOWN.
     cdef int start_c(self, int status, bytes content_type, int64_t length, ResponseHeaders headers) except -1

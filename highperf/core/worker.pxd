@@ -1,9 +1,9 @@
 # Worker: one process's share of the server. All state that requests have in common hangs here
 # and is passed down; no compiled module keeps any of its own.
 
-from highperf.core.proxies cimport TrustedProxies
 from libc.stdint cimport int64_t
-
+from highperf.core.proxies cimport TrustedProxies
+from highperf.core.stream cimport Stream
 from highperf.guards.deadlines cimport TimeoutList, Timer, TimerWheel
 from highperf.guards.shedder cimport Shedder
 from highperf.segment cimport Segment
@@ -66,6 +66,10 @@ cdef class Worker:
     cdef list spare_heads               # to replace it with
     cdef char path[PATH_SIZE]           # scratch: a percent-decoded path
 
+    # observed_c is to be called
+    cdef bint observes
+    cdef bint wants_heads               # one wants the head of a request that outlives its first step
+
     # time; now_ns is that of the current callback
     cdef long long now_ns
     cdef bint behind                    # the application has had its time since now_ns was read
@@ -127,6 +131,8 @@ cdef class Worker:
     cdef TimeoutList deadlines_of_c(self, long long timeout_ns)
     cdef int watch_c(self) except -1
     cdef long long random_c(self) noexcept
+    # A request is over. head: its octets, or None where it could not be understood or nobody wanted them kept.
+    cdef int observed_c(self, Stream stream, Head head) except -1
     cdef void count_c(self, int verdict) noexcept
     # Whether so many octets in the time that the peer was waited for are fewer than may be.
     cdef bint too_slow_c(self, int64_t octets, long long waited_ns) noexcept

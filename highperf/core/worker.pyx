@@ -426,6 +426,9 @@ cdef class Worker:
             self.schedule_c(self.say_ns)
         return 0
 
+    cdef int observed_c(self, Stream stream, Head head) except -1:
+        return 0
+
     cdef void count_c(self, int verdict) noexcept:
         self.refused_[verdict] += 1
 

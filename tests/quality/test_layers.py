@@ -21,7 +21,7 @@ ROOMS = {
     "wire": {"clock"},
     "guards": {"clock", "segment", "siphash"},
     "files": {"wire", "clock", "siphash"},
-    "observe": {"clock", "segment"},
+    "observe": {"wire", "clock", "segment"},
     "core": {"wire", "guards", "observe", "files", "clock", "segment"},
     "server": {"core", "wire", "segment", "config", "values"},
     "policies": {"guards", "callables", "values"},
