@@ -22,7 +22,7 @@ class Segment:
     def __new__(cls, fd: int, *, epoch_ns: int = -1) -> Self:
         """Maps the file, and takes its descriptor over. epoch_ns: 0 or more makes a new segment of it."""
     @classmethod
-    def create(cls, size: int = 268435456, *, epoch_ns: int | None = None) -> Self:
+    def create(cls, size: int = 536870912, *, epoch_ns: int | None = None) -> Self:
         """A new segment.
 
         Args:

@@ -3,7 +3,7 @@
 #
 # A memory file (memfd_create(2)), made by the process that starts the workers and sealed, so that
 # nobody can cut it short under the others; they inherit its descriptor, or are given its number. It
-# is sparse: 256 MiB of address space cost the pages that were touched.
+# is sparse: 512 MiB of address space cost the pages that were touched.
 #
 #   line 0       header: magic, version, size, epoch, secret, and where free space begins
 #   directory    one word per area: 40 bits of its label's hash, and 24 of its place in cache lines
@@ -35,7 +35,7 @@ cdef enum:
     VERSION = 1                         # of all that lies in a segment; a change of any layout changes it
     DIRECTORY_WORDS = 32 * 1024
     PLACE_BITS = 24
-    DEFAULT_SIZE = 256 * 1024 * 1024
+    DEFAULT_SIZE = 512 * 1024 * 1024
     LEAST_SIZE = 1024 * 1024
     LARGEST_SIZE = LINE_BYTES << PLACE_BITS
 

@@ -11,6 +11,7 @@ from cpython.bytes cimport PyBytes_FromStringAndSize
 from libc.string cimport memmove
 from highperf.core.worker cimport Worker
 from highperf.guards.deadlines cimport Timer
+from highperf.observe.metrics cimport REASON_BODY_TOO_LARGE
 
 from highperf.errors import HTTPError
 
@@ -38,6 +39,7 @@ cdef class BodyReader:
             return 0
         self.received += size
         if self.received > self.limit:
+            self.worker.tell_c(REASON_BODY_TOO_LARGE)
             return self.fail_c(HTTPError(413, f"the body is larger than {self.limit} bytes"))
         if self.data is None:
             self.data = self.worker.pool.acquire_c(size)

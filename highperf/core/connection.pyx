@@ -35,6 +35,7 @@ from highperf.core.stream cimport FILE_SENT, LENGTH_UNKNOWN, FileHolder
 from highperf.core.worker cimport KEY_FAILED, PASSED, Worker
 from highperf.guards.deadlines cimport TimeoutList, armed_c, disarm_c
 from highperf.observe.exchange cimport ENDING_CUT, ENDING_SENT
+from highperf.observe.metrics cimport REASON_BODY_TIMEOUT, REASON_RESET, reason_of_c
 from highperf.wire.buffers cimport Buffer
 from highperf.wire.chunked cimport ChunkDecoder
 from highperf.wire.parser cimport (
@@ -112,6 +113,8 @@ cdef class HttpProtocol(Incoming):
     def connection_lost(self, error):
         cdef RequestCycle cycle = self.cycle
         self.worker.touch_c()
+        if error is not None and not self.closing:
+            self.worker.tell_c(REASON_RESET)
         if self.exchange.open:
             self.conclude_c(self.exchange.ending)
         self.disconnect_c()
@@ -289,6 +292,7 @@ cdef class HttpProtocol(Incoming):
             self.refuse_c(status, reason, data, size)
             return size
         self.log_refusal(status, reason, data[:min(size, 32)])
+        self.worker.tell_c(reason_of_c(status))
         self.give_body_up_c(HTTPError(status, reason))
         return size
 
@@ -371,6 +375,7 @@ cdef class HttpProtocol(Incoming):
     cdef int refuse_c(self, int status, str reason, const char* data, Py_ssize_t size) except -1:
         # Answers what cannot be understood or may not pass, and ends the connection.
         self.log_refusal(status, reason, data[:min(size, 32)])
+        self.worker.tell_c(reason_of_c(status))
         self.persistent = False
         self.wary = True
         self.busy = True
@@ -530,6 +535,7 @@ cdef class HttpProtocol(Incoming):
         disarm_c(&self.read_timer)
         if self.busy:
             self.log_refusal(408, reason, b"")
+            self.worker.tell_c(REASON_BODY_TIMEOUT)
             return self.give_body_up_c(HTTPError(408, reason))
         self.wary = True                # its request is answered
         return self.shut_c()

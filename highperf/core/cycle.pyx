@@ -18,6 +18,7 @@ from highperf.core.worker cimport MISSED, Worker
 from highperf.guards.breaker cimport OUTCOME_FAILURE, OUTCOME_IGNORED, OUTCOME_SUCCESS, failing_c
 from highperf.guards.deadlines cimport NEVER, disarm_c
 from highperf.guards.shedder cimport Shedder
+from highperf.observe.layout cimport NAME_UNMATCHED
 from highperf.wire.parser cimport METHOD_CONNECT, METHOD_GET, METHOD_HEAD, METHOD_OPTIONS, Head
 from highperf.wire.request cimport decode_path_c, has_percent_c
 from highperf.wire.response cimport (
@@ -85,6 +86,14 @@ def furnish(Worker worker not None, settings):
     worker.unrouted = Gate(worker, None, limits) if limits else None
     for breaker in getattr(worker.app, "breakers", ()):     # also those that stand around outbound calls alone
         breaker.bind(worker.segment)
+    if worker.metrics is not None:
+        from highperf.core.gauges import Gauges
+
+        for route in routes:
+            route.metric_id = worker.metrics.table.identity_c(route.pattern)
+        if worker.fallback is not None:
+            (<Route>worker.fallback).metric_id = NAME_UNMATCHED
+        worker.gauges = Gauges(worker)
 
 
 # ---- where a request goes ---------------------------------------------------------------------

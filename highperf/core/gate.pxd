@@ -1,5 +1,6 @@
 # Gate: all guards of one route, in one worker. Limit: one rate limit of it.
 
+from libc.stdint cimport int64_t
 from highperf.core.refusal cimport Refusal
 from highperf.core.request cimport Request
 from highperf.core.stream cimport CLIENT_KEY_SIZE, Stream
@@ -9,6 +10,7 @@ from highperf.guards.deadlines cimport TimeoutList
 from highperf.guards.keyed cimport KeyedBuckets
 from highperf.guards.limiter cimport TokenBucket
 from highperf.guards.shedder cimport Shedder
+from highperf.observe.metrics cimport Metrics
 from highperf.wire.parser cimport Head
 
 
@@ -38,7 +40,12 @@ cdef class Limit:
     cdef object function
     cdef long long cost
     cdef Refusal refusal
+    cdef readonly str name      # what clients are told
+    cdef int64_t* admitted      # cells of metrics, or untold
+    cdef int64_t* refused
+    cdef int64_t untold
 
+    cdef int count_in_c(self, Metrics metrics) except -1
     # keeper: takes what the key's octets live in, if that is an object.
     cdef int find_key_c(self, Stream stream, Head head, Request request, list keeper, Key* key) except -1
     cdef int call_c(self, Request request, list keeper, Key* key) except -1
@@ -70,7 +77,7 @@ cdef class Gate:
     cdef long long budget_ns    # this request's deadline; NEVER: none
     cdef long long pass_        # the breaker's; -1: none
     cdef long long wait_ns
-    cdef Refusal refusal
+    cdef Limit refuser          # of the rate limits
     cdef object error           # what a key's function raised
 
     # A Verdict. PASSED: the request runs, and leave_c is owed. It may raise only where the route calls.

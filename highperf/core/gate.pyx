@@ -27,6 +27,8 @@ from highperf.guards.deadlines cimport NEVER
 from highperf.guards.keyed cimport KeyedBuckets
 from highperf.guards.limiter cimport TokenBucket
 from highperf.guards.shedder cimport SHED_FULL
+from highperf.observe.layout cimport FAMILY_RATE_LIMIT
+from highperf.observe.metrics cimport Metrics
 from highperf.wire.duration cimport parse_duration_ns
 from highperf.wire.parser cimport Head
 
@@ -80,6 +82,8 @@ cdef class Limit:
         self.field = limit.header
         self.function = limit.key
         self.cost = limit.cost
+        self.name = name
+        self.admitted = self.refused = &self.untold
         if self.source == KEY_NONE:
             self.bucket = TokenBucket(rate, capacity, segment=segment, name=place)
         else:
@@ -91,6 +95,11 @@ cdef class Limit:
             429, f'the rate limit "{name}" of {pace}{whose} is exceeded', kind=QUOTA_EXCEEDED,
             policy=(name, capacity, window_s),
         )
+
+    cdef int count_in_c(self, Metrics metrics) except -1:
+        self.admitted = metrics.cell_c(FAMILY_RATE_LIMIT, self.name, "admitted")
+        self.refused = metrics.cell_c(FAMILY_RATE_LIMIT, self.name, "refused")
+        return 0
 
     cdef int find_key_c(self, Stream stream, Head head, Request request, list keeper, Key* key) except -1:
         cdef int found
@@ -156,6 +165,9 @@ cdef class Gate:
         self.limits = limits
         self.count = len(limits)
         self.pass_ = -1
+        if worker.metrics is not None:
+            for limit in limits:
+                (<Limit>limit).count_in_c(worker.metrics)
         if len(limits) > LIMITS_MAX:
             raise ValueError(f"{route.name}: a request can be held to {LIMITS_MAX} rate limits, not {len(limits)}")
         for index in range(self.count):     # where there is no key, it is found already
@@ -254,7 +266,7 @@ cdef class Gate:
             wait_ns = limit.wait_c(&self.keys[index], now_ns)
             if wait_ns > self.wait_ns:
                 self.wait_ns = wait_ns
-                self.refusal = limit.refusal
+                self.refuser = limit
         return self.wait_ns == 0
 
     cdef bint charge_c(self, long long now_ns) noexcept:
@@ -265,10 +277,13 @@ cdef class Gate:
             limit = <Limit>self.limits[index]
             self.wait_ns = limit.take_c(&self.keys[index], now_ns)
             if self.wait_ns:
-                self.refusal = limit.refusal
+                self.refuser = limit
                 for taken in range(index):
                     (<Limit>self.limits[taken]).refund_c(&self.keys[taken], now_ns)
                 return False
+        for index in range(self.count):
+            if self.keys[index].data != NULL:
+                (<Limit>self.limits[index]).admitted[0] += 1
         return True
 
     # ---- what comes after ---------------------------------------------------------------------
@@ -297,7 +312,8 @@ cdef class Gate:
         cdef long long retry_ns = 0, retry_s
         cdef Refusal refusal
         if verdict == REFUSED_RATE:
-            refusal, retry_ns = self.refusal, self.wait_ns
+            refusal, retry_ns = self.refuser.refusal, self.wait_ns
+            self.refuser.refused[0] += 1
         elif verdict == REFUSED_OPEN:
             refusal, retry_ns = self.open, self.breaker.retry_after_c(worker.now_ns)
         elif verdict == REFUSED_ROUTE_FULL:

@@ -29,7 +29,7 @@ cdef class Incoming(Sending):
     cdef bint expects_continue  # 100 is wanted and has not been sent
     cdef bint holding           # reading is paused for the handler's sake
 
-    # the running request's Head; borrowed while the call that parsed it runs, then from who keeps it; NULL: not kept
+    # of the running request; borrowed while the call that parsed it runs, then from self; NULL: it was not kept
     cdef void* request_head
 
     # where the connection stands

@@ -1,5 +1,6 @@
-# Owns the content of the request that a connection is receiving: how HTTP/1.1 frames it, who takes it, and
-# when reading stops; and what is noted of that request. Must not know heads, answers, nor what a refusal looks like: subclasses do.
+# Owns the content of the request that a connection is receiving: how HTTP/1.1 frames it, who takes it,
+# when reading stops, and what is noted of that request for observers. Must not know heads, answers, nor what
+# a refusal looks like: subclasses do.
 
 from libc.stdint cimport int64_t
 from libc.stdlib cimport free
@@ -9,6 +10,7 @@ from highperf.core.file_sending cimport Sending
 from highperf.core.worker cimport Worker
 from highperf.guards.deadlines cimport disarm_c
 from highperf.observe.exchange cimport ENDING_LEFT
+from highperf.observe.layout cimport NAME_UNMATCHED
 from highperf.wire.chunked cimport CHUNK_DATA, CHUNK_DONE, CHUNK_FAILED, chunk_next_c
 from highperf.wire.parser cimport Head
 
@@ -131,16 +133,17 @@ cdef class Incoming(Sending):
         self.body_came = 0
         memset(&self.exchange, 0, sizeof(self.exchange))
         self.exchange.open = True
+        self.worker.answering += 1
         self.exchange.begun_ns = self.worker.now_ns
         self.exchange.ending = ENDING_LEFT      # unless something else becomes of it
         self.route = route
-        if route is not None:
-            self.exchange.route_id = route.metric_id
+        self.exchange.route_id = NAME_UNMATCHED if route is None else route.metric_id
         return 0
 
     cdef int conclude_c(self, int ending) except -1:
         cdef Head head = <Head>self.request_head if self.request_head != NULL else None
         self.exchange.open = False
+        self.worker.answering -= 1
         self.exchange.ending = ending
         self.exchange.ended_ns = self.worker.now_ns
         self.exchange.received = self.body_came

@@ -14,6 +14,7 @@ from highperf.core.stream cimport Stream
 from highperf.core.worker cimport Worker
 from highperf.guards.deadlines cimport armed_c, disarm_c
 from highperf.observe.exchange cimport ENDING_LEFT
+from highperf.observe.metrics cimport REASON_WRITE_TIMEOUT
 from highperf.wire.buffers cimport Buffer
 
 cdef extern from *:
@@ -199,9 +200,11 @@ cdef class Outgoing(Stream):
         taken = self.taken_c()
         if taken <= self.taken:
             self.worker.warn_c("%s took nothing of its answer in time", (self.peer_c(),))
+            self.worker.tell_c(REASON_WRITE_TIMEOUT)
             return self.close_c()
         if self.worker.too_slow_c(taken - self.slow_from, self.worker.now_ns - self.slow_since_ns):
             self.worker.warn_c("%s took its answer too slowly", (self.peer_c(),))
+            self.worker.tell_c(REASON_WRITE_TIMEOUT)
             return self.close_c()
         self.taken = taken
         return self.worker.arm_c(self.worker.writes, &self.write_timer)

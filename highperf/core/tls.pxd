@@ -40,7 +40,7 @@ cdef class TlsTransport(Stream):
     cdef int refuse_c(self, object error) except -1
     cdef int answer_plainly_c(self) except -1
     cdef object peer_c(self)
-    cdef int tell_c(self, str why) except -1
+    cdef int tell_c(self, str why, int reason) except -1
     cdef int receive_c(self, Py_ssize_t size) except -1
     cdef int unseal_c(self) except -1
     cdef Py_ssize_t read_records_c(self) except -1

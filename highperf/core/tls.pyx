@@ -23,6 +23,7 @@ from highperf.core.sending cimport send_now_c
 from highperf.core.stream cimport Stream
 from highperf.core.worker cimport READ_SIZE, Worker
 from highperf.guards.deadlines cimport disarm_c
+from highperf.observe.metrics cimport REASON_TLS_HANDSHAKE, REASON_TLS_TIMEOUT
 from highperf.wire.buffers cimport Buffer
 from highperf.wire.response cimport PERSIST_CLOSE, write_head_c
 
@@ -148,11 +149,12 @@ cdef class TlsTransport(Stream):
         # A peer that is still sending would lose the alert to a reset: read on for a while.
         self.refused = True
         if error.reason == "HTTP_REQUEST":
-            self.tell_c("it was HTTP")
+            self.tell_c("it was HTTP", REASON_TLS_HANDSHAKE)
             self.answer_plainly_c()
         else:
             reason = error.reason or str(error)
-            self.tell_c(getattr(error, "verify_message", "") or reason.lower().replace("_", " "))
+            told = getattr(error, "verify_message", "") or reason.lower().replace("_", " ")
+            self.tell_c(told, REASON_TLS_HANDSHAKE)
             self.pass_on_c(0)
         if self.ending == CLOSED:
             return 0
@@ -167,7 +169,8 @@ cdef class TlsTransport(Stream):
         self.tcp.write(PyBytes_FromStringAndSize(out.data, out.size))
         return self.worker.pool.release_c(out)
 
-    cdef int tell_c(self, str why) except -1:
+    cdef int tell_c(self, str why, int reason) except -1:
+        self.worker.tell_c(reason)
         return self.worker.warn_c("TLS handshake with %s failed: %s", (self.peer_c(), why))
 
     cdef object peer_c(self):
@@ -175,7 +178,7 @@ cdef class TlsTransport(Stream):
 
     cdef int expired_c(self, int kind) except -1:
         if kind == TIMER_HANDSHAKE:
-            self.tell_c("it took too long")
+            self.tell_c("it took too long", REASON_TLS_TIMEOUT)
         return self.close_c()
 
     # A connection that is still shaking hands is a Stream without requests.

@@ -6,6 +6,7 @@ from highperf.core.proxies cimport TrustedProxies
 from highperf.core.stream cimport Stream
 from highperf.guards.deadlines cimport TimeoutList, Timer, TimerWheel
 from highperf.guards.shedder cimport Shedder
+from highperf.observe.metrics cimport Metrics
 from highperf.segment cimport Segment
 from highperf.wire.buffers cimport Buffer, BufferPool
 from highperf.wire.parser cimport Head, Limits
@@ -66,8 +67,11 @@ cdef class Worker:
     cdef list spare_heads               # to replace it with
     cdef char path[PATH_SIZE]           # scratch: a percent-decoded path
 
-    # observed_c is to be called
-    cdef bint observes
+    # who is told of requests
+    cdef readonly Metrics metrics       # None: nothing is counted
+    cdef object gauges                  # Gauges of it, or None
+    cdef int64_t* verdict_cells[VERDICTS]   # where verdicts are counted besides; NULL: nowhere
+    cdef bint observes                  # observed_c is to be called
     cdef bint wants_heads               # one wants the head of a request that outlives its first step
 
     # time; now_ns is that of the current callback
@@ -105,6 +109,8 @@ cdef class Worker:
     cdef readonly long long evicted
     cdef long long calm_ns              # when those of before are forgotten
     cdef set cycles                     # requests that wait
+    cdef readonly int answering         # requests that have no whole answer yet
+    cdef readonly long long longest_turn_ns     # of the loop, since somebody took note
     cdef public bint ready
     cdef readonly bint announced        # every answer is its connection's last
     cdef readonly bint draining         # connections that nothing comes on end
@@ -123,6 +129,7 @@ cdef class Worker:
 
     cdef long long touch_c(self) noexcept
     cdef int give_back_c(self) except -1
+    cdef int count_in_c(self, int line) except -1
     cdef int warn_c(self, str message, tuple details) except -1
     cdef int arm_c(self, TimeoutList timeouts, Timer* timer) except -1
     # The same for time that began earlier; a list's timers are armed in the order of these beginnings.
@@ -134,6 +141,8 @@ cdef class Worker:
     # A request is over. head: its octets, or None where it could not be understood or nobody wanted them kept.
     cdef int observed_c(self, Stream stream, Head head) except -1
     cdef void count_c(self, int verdict) noexcept
+    # A Reason of metrics.
+    cdef void tell_c(self, int reason) noexcept
     # Whether so many octets in the time that the peer was waited for are fewer than may be.
     cdef bint too_slow_c(self, int64_t octets, long long waited_ns) noexcept
     cdef int expect_c(self, Timer* timer) except -1

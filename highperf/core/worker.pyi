@@ -7,6 +7,7 @@ from typing import Any, final
 
 from highperf.core.proxies import TrustedProxies
 from highperf.guards.shedder import Shedder
+from highperf.observe.metrics import Metrics
 from highperf.segment import Segment
 from highperf.wire.buffers import BufferPool
 from highperf.wire.router import Router
@@ -29,6 +30,7 @@ class Worker:
         fallback: the Route of requests that no route takes; None: they are answered 404, 405 or 204.
         segment: shared with the other workers of the server; default: one of its own.
         tls: secures every connection; None: none.
+        line: of the board: where it counts, in the segment. No other process may have it.
 
     Raises:
         ValueError: a limit is out of range.
@@ -48,6 +50,7 @@ class Worker:
         fallback: Any = None,
         segment: Segment | None = None,
         tls: SSLContext | None = None,
+        line: int = 0,
     ) -> None: ...
     @property
     def app(self) -> Any:
@@ -88,6 +91,28 @@ class Worker:
     @property
     def segment(self) -> Segment:
         """What it shares with the other workers."""
+
+    @property
+    def metrics(self) -> Metrics | None:
+        """What it counts; None where settings turn that off."""
+
+    @property
+    def answering(self) -> int:
+        """How many requests have no whole answer yet."""
+
+    @property
+    def longest_turn_ns(self) -> int:
+        """The longest turn of the loop since the last beat, of those that were timed."""
+
+    def beat(self, late_s: float) -> None:
+        """Writes down how it stands; to be called about once a second.
+
+        Args:
+            late_s: by how much this is later than the loop was asked for.
+        """
+
+    def refresh_metrics(self) -> None:
+        """Writes down how it stands, for somebody who is about to read."""
 
     @property
     def proxies(self) -> TrustedProxies:

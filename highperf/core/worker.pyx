@@ -18,6 +18,8 @@ from highperf.clock cimport monotonic_ns, unix_s
 from highperf.core.proxies cimport TrustedProxies
 from highperf.core.stream cimport Stream
 from highperf.guards.deadlines cimport NEVER, YEAR_NS, TimeoutList, Timer, TimerOwner, TimerWheel, armed_c
+from highperf.observe.layout cimport FAMILY_DEADLINES_MISSED, FAMILY_REJECTED
+from highperf.observe.metrics cimport Metrics
 from highperf.segment cimport Segment
 from highperf.wire.buffers cimport BufferPool
 from highperf.wire.parser cimport Head
@@ -78,7 +80,8 @@ cdef class Worker:
             raise MemoryError()
 
     def __init__(
-        self, Router router not None, settings, loop, *, app=None, fallback=None, Segment segment=None, tls=None
+        self, Router router not None, settings, loop, *, app=None, fallback=None, Segment segment=None, tls=None,
+        int line=0,
     ):
         from highperf.core.connection import HttpProtocol       # these import this module
         from highperf.core.cycle import furnish
@@ -98,17 +101,9 @@ cdef class Worker:
         self.spare_heads = []
         self.read_buffer = PyMemoryView_FromMemory(self.read_data, READ_SIZE, PyBUF_WRITE)
         self.sealed_buffer = PyMemoryView_FromMemory(self.sealed_data, READ_SIZE, PyBUF_WRITE)
-        self.limits.line_bytes = settings.limit_request_line
-        self.limits.field_bytes = settings.limit_request_field_size
-        self.limits.fields = settings.limit_request_fields
-        self.limits.head_bytes = settings.limit_request_head
-        self.limit_body = settings.limit_request_body
+        self.set_limits(settings)
         self.proxies = TrustedProxies(settings.forwarded_allow_ips)
-        self.limit_connections = settings.limit_connections
-        self.limit_body_rate = settings.limit_body_rate
         self.standing = StandingFields(settings.server_header)
-        if self.limits.line_bytes >= PATH_SIZE:
-            raise ValueError(f"limit_request_line must be below {PATH_SIZE}")
         self.make_timers(settings)
         self.segment = Segment.create() if segment is None else segment
         self.random_state = secrets.randbits(64) | 1
@@ -116,12 +111,37 @@ cdef class Worker:
         self.streams = set()
         self.cycles = set()
         self.request_prefix = secrets.token_hex(4)
+        if getattr(settings, "metrics", True):
+            self.count_in_c(line)
         self.touch_c()
         furnish(self, settings)
 
     def __dealloc__(self):
         free(self.read_data)
         free(self.sealed_data)
+
+    def set_limits(self, settings):
+        self.limits.line_bytes = settings.limit_request_line
+        self.limits.field_bytes = settings.limit_request_field_size
+        self.limits.fields = settings.limit_request_fields
+        self.limits.head_bytes = settings.limit_request_head
+        self.limit_body = settings.limit_request_body
+        self.limit_connections = settings.limit_connections
+        self.limit_body_rate = settings.limit_body_rate
+        if self.limits.line_bytes >= PATH_SIZE:
+            raise ValueError(f"limit_request_line must be below {PATH_SIZE}")
+
+    cdef int count_in_c(self, int line) except -1:
+        # line: of the board; its counts are this process's now.
+        cdef int verdict
+        self.metrics = Metrics(self.segment, line, secure=self.tls is not None)
+        self.observes = True
+        for verdict in range(1, VERDICTS):
+            if verdict == MISSED:
+                self.verdict_cells[verdict] = self.metrics.cell_c(FAMILY_DEADLINES_MISSED, None, None)
+            else:
+                self.verdict_cells[verdict] = self.metrics.cell_c(FAMILY_REJECTED, REASONS[verdict], None)
+        return 0
 
     def make_timers(self, settings):
         # A timeout that is off still keeps its connections in order.
@@ -149,6 +169,8 @@ cdef class Worker:
             self.full = True
             if self.on_full is not None:
                 self.loop.call_soon(self.on_full)       # not inside of an accept
+        if self.metrics is not None:
+            self.metrics.connections[0] += 1
         return self.protocol_class(self) if self.tls is None else self.secure_class(self)
 
     def has_room(self, int files):
@@ -262,6 +284,7 @@ cdef class Worker:
 
     def close(self):
         self.cancel_tick_c()
+        self.gauges = None
         if self.send_queue is not None:
             self.send_queue.close()
 
@@ -405,6 +428,7 @@ cdef class Worker:
         cdef long long began_ns = self.turn_began_ns
         self.turn_began_ns = self.touch_c()
         if began_ns:
+            self.longest_turn_ns = max(self.longest_turn_ns, self.now_ns - began_ns)
             self.shedder.turn_c(self.now_ns - began_ns, self.now_ns)
             if not self.shedder.standing:
                 self.watching = False
@@ -427,10 +451,28 @@ cdef class Worker:
         return 0
 
     cdef int observed_c(self, Stream stream, Head head) except -1:
+        if self.metrics is not None:
+            self.metrics.observe_c(&stream.exchange)
         return 0
 
     cdef void count_c(self, int verdict) noexcept:
         self.refused_[verdict] += 1
+        if self.verdict_cells[verdict] != NULL:
+            self.verdict_cells[verdict][0] += 1
+
+    cdef void tell_c(self, int reason) noexcept:
+        if self.metrics is not None:
+            self.metrics.count_c(reason)
+
+    def beat(self, double late_s):
+        self.longest_turn_ns = max(self.longest_turn_ns, <long long>(late_s * SECOND_NS))
+        if self.gauges is not None:
+            self.gauges.write(True)
+        self.longest_turn_ns = 0
+
+    def refresh_metrics(self):
+        if self.gauges is not None:
+            self.gauges.write(False)
 
     cdef long long random_c(self) noexcept:
         # xorshift64 (Marsaglia 2003): for jitter, which nobody gains by foreseeing

@@ -15,7 +15,7 @@ from dataclasses import replace
 from functools import partial
 
 from highperf.config import Settings
-from highperf.server.board import Board, Tally, beat_period_s
+from highperf.server.board import OWN_LINE, Board, Tally, beat_period_s
 from highperf.server.logs import logger
 from highperf.server.processes import Command, WorkerProcess
 from highperf.server.recycle import Recycling
@@ -83,29 +83,35 @@ class Alone:
         logger.info("highperf running on %s (Press CTRL+C to quit)", urls)
         self._notifier.ready(f"Running on {urls}")
         self._notifier.watch(self.loop)
-        if self._recycling.is_on:
-            self._beat()
+        self._beat(self.loop.time())
 
-    def _beat(self) -> None:
+    def _beat(self, due_s: float) -> None:
+        self.server.worker.beat(self.loop.time() - due_s)
         why = self._recycling.due(self.server.worker.served)
         if why and (supervisor := self._supervise()):
             supervisor.replace(self._part, why)
-        else:
-            self.loop.call_later(beat_period_s(self.server.settings.timeout_worker_healthcheck_ns), self._beat)
+        elif not self._part.exited.done():
+            next_s = self.loop.time() + beat_period_s(self.server.settings.timeout_worker_healthcheck_ns)
+            self.loop.call_at(next_s, self._beat, next_s)
 
     def _supervise(self) -> Supervisor | None:
         """The supervisor, which begins now if there was none; but not at the end."""
         if self._supervisor is None and not self._stopping:
-            start = partial(WorkerProcess, self._command, Board(self.server.worker.segment))
-            supervisor = Supervisor(self.loop, start, self.server.settings, self._notifier)
+            board = Board(self.server.worker.segment, own=True)
+            start = partial(WorkerProcess, self._command, board)
+            supervisor = Supervisor(self.loop, start, self.server.settings, self._notifier, board.restarted)
             # from here on the sockets are the supervisor's; the part that serves closes its own
             own = self._listeners.slots[0]
             supervisor.take_over(self._part, replace(self._listeners, slots=[[listener.dup() for listener in own]]))
-            self._part.on_exit = supervisor.on_exit
+            self._part.on_exit = partial(self._own_part_ended, supervisor, board)
             self.server.bystanders = supervisor.tasks
             self._supervising = supervisor.spawn(supervisor.end())
             self._supervisor = supervisor
         return self._supervisor
+
+    def _own_part_ended(self, supervisor: Supervisor, board: Board, part: "OwnPart") -> None:
+        board.free(OWN_LINE)
+        supervisor.on_exit(part)
 
     # For signals.
 

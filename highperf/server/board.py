@@ -7,10 +7,13 @@ turns, and what became of its requests, even when it was killed. Must not know p
 from dataclasses import astuple, dataclass
 from typing import Final, Self
 
+from highperf.observe.metrics import clear_gauges, count_restart
 from highperf.segment import Segment
 from highperf.values import SECOND, counted
 
-LINES: Final = 1024  # so many workers may live at once, retiring ones too
+LINES: Final = 1023  # so many workers may live at once, retiring ones too; another is the supervisor's own
+
+OWN_LINE: Final = 0  # of a process that serves alone, or did
 
 BEATS_PER_TIMEOUT: Final = 4
 BEAT_MOST_S: Final = 1.0
@@ -60,11 +63,14 @@ class Line:
 
 
 class Board:
-    """The supervisor's view: which lines are free."""
+    """The supervisor's view: which lines are free.
 
-    def __init__(self, segment: Segment) -> None:
+    own: this process serves as well, and has the first line.
+    """
+
+    def __init__(self, segment: Segment, *, own: bool = False) -> None:
         self.segment = segment
-        self._taken: set[int] = set()
+        self._taken: set[int] = {OWN_LINE} if own else set()
 
     def take(self) -> Line:
         """A blank line that nobody has."""
@@ -75,7 +81,16 @@ class Board:
         return line
 
     def give_back(self, line: Line) -> None:
-        self._taken.discard(line.number)
+        self.free(line.number)
+
+    def free(self, number: int) -> None:
+        """Who had this line is gone: what it counted stays, how it stood does not."""
+        clear_gauges(self.segment, number)
+        self._taken.discard(number)
+
+    def restarted(self, reason: str) -> None:
+        """Count that a worker took the place of another."""
+        count_restart(self.segment, reason)
 
 
 def beat_period_s(timeout_ns: int) -> float:

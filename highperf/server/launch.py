@@ -99,8 +99,9 @@ def _supervise(command: Command, settings: Settings) -> int:
     from highperf.server.systemd import Notifier
 
     loop = asyncio.new_event_loop()
+    board = Board(Segment.create())
     supervisor = Supervisor(
-        loop, partial(WorkerProcess, command, Board(Segment.create())), settings, Notifier.take(os.environ)
+        loop, partial(WorkerProcess, command, board), settings, Notifier.take(os.environ), board.restarted
     )
     if settings.reload:
         _watch_files(supervisor, settings)

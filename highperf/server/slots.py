@@ -84,6 +84,7 @@ class Slot:
         self.tried = asyncio.Event()  # the first start is over
         self.filled = asyncio.Event()  # it has a worker
         self.closed = False
+        self.renewed_for = ""  # why it gets another worker, in one word; empty: it gets its first
         self.keeper: asyncio.Task[None] | None = None
 
     def name(self, worker: Part) -> str:

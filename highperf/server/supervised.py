@@ -39,8 +39,9 @@ def run(app: Application, settings: Settings, channel: Channel) -> int:
     if message is None or message.word != "place":
         return EXIT_CLEAN  # the supervisor is gone, or stops
     segment_fd, *fds = message.fds
-    server = new_server(app, settings, router, _sockets(fds), Segment(segment_fd), tls)
-    line = Line(server.worker.segment, message.values["line"])
+    number = message.values["line"]
+    server = new_server(app, settings, router, _sockets(fds), Segment(segment_fd), tls, number)
+    line = Line(server.worker.segment, number)
     worker = Supervised(server, channel, line, speaks_for_all=message.values["slot"] == 0)
     meanings = {signal.SIGTERM: worker.leave, **dict.fromkeys(IGNORED, ignore)}
     with Signals(worker, meanings, server.describe, supervised=True) as signals:
@@ -156,12 +157,14 @@ class Supervised:
         self._has_begun = True
         if self._speaks_for_all:
             logger.info("Limits: %s", limits_in_force(self.server.settings, self.server.worker.router))
-        self._beat()
+        self._beat(self.loop.time())
         self._channel.send("ready")
 
-    def _beat(self) -> None:
+    def _beat(self, due_s: float) -> None:
+        self.server.worker.beat(self.loop.time() - due_s)
         tally = self.server.tally
         self._line.write(time.monotonic_ns(), tally)
         if why := self._recycling.due(tally.served):
             self.leave(why)
-        self.loop.call_later(self._period_s, self._beat)
+        next_s = self.loop.time() + self._period_s
+        self.loop.call_at(next_s, self._beat, next_s)

@@ -19,7 +19,7 @@ In a server of one process this runs beside the part that serves, from the first
 import asyncio
 import os
 import signal
-from collections.abc import Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import replace
 from typing import Any, Final
 
@@ -49,13 +49,22 @@ TELLING_S: Final = 0.1  # for a worker to show its stacks before the next one do
 class Supervisor:
     """One run of a server that has workers."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, start: Start, settings: Settings, notifier: Notifier) -> None:
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        start: Start,
+        settings: Settings,
+        notifier: Notifier,
+        on_restart: Callable[[str], object] = bool,
+    ) -> None:
+        """on_restart is told why a worker took the place of another: hung, killed, exited, reload or recycled."""
         self.loop = loop
         self.tasks: set[asyncio.Task[Any]] = set()
         self.code: int | None = None  # the exit code, once it has ended
         self._start_worker = start
         self._settings = settings
         self._notifier = notifier
+        self._on_restart = on_restart
         self._listeners: Listeners | None = None
         self._slots: list[Slot] = []
         self._parts: set[Part] = set()  # whatever has not ended yet: starting, serving, retiring
@@ -229,6 +238,9 @@ class Supervisor:
     def _install(self, slot: Slot, fresh: Part) -> Part | None:
         """Let it serve the slot from now on; returns whoever did before."""
         old, slot.worker = slot.worker, fresh
+        if slot.renewed_for:
+            self._on_restart(slot.renewed_for)
+            slot.renewed_for = ""
         slot.tried.set()
         slot.filled.set()
         if slot.adopter:
@@ -294,6 +306,7 @@ class Supervisor:
         if slot.worker is not worker:
             return 0.0  # it had a successor
         slot.worker = None
+        slot.renewed_for = slot.renewed_for or ("killed" if worker.exited.result() < 0 else "exited")
         slot.filled.clear()
         self._share_orphans()
         lived_s = worker.lived_s
@@ -359,17 +372,19 @@ class Supervisor:
         """Slot by slot. The first fresh worker tells how many there are to be."""
         renewed = 0
         while renewed < min(len(self._slots), self._wanted if renewed else 1):
-            await self._renew(self._slots[renewed])
+            await self._renew(self._slots[renewed], "reload")
             renewed += 1
         if closing := self._resize(self._wanted):
             await asyncio.wait(closing)
 
-    async def _renew(self, slot: Slot) -> None:
+    async def _renew(self, slot: Slot, why: str) -> None:
         """Put a fresh worker in the place of the slot's, and see that one off. BootFailure: all is as before."""
         async with slot.starting:
             if slot.closed:
                 return
-            old = self._install(slot, await self._boot(slot))
+            fresh = await self._boot(slot)
+            slot.renewed_for = slot.renewed_for or why
+            old = self._install(slot, fresh)
         if old:
             old.retire()
             await self._see_off(old)
@@ -394,7 +409,7 @@ class Supervisor:
                     return
                 logger.info("%s is to be replaced (%s)", slot.name(part), why)
                 try:
-                    await self._renew(slot)
+                    await self._renew(slot, "recycled")
                     return
                 except BootFailure as failure:
                     logger.error("%s goes on, for it has no successor: %s", slot.name(part), failure.whole)
@@ -427,6 +442,7 @@ class Supervisor:
 
     async def _put_down(self, slot: Slot, worker: Part) -> None:
         timeout = show_duration(self._settings.timeout_worker_healthcheck_ns)
+        slot.renewed_for = "hung"
         logger.error("%s hangs: its loop has not turned for %s. What it does:", slot.name(worker), timeout)
         worker.send_signal(signal.SIGUSR2)
         await asyncio.sleep(DUMPING_S)

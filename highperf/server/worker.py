@@ -25,7 +25,7 @@ from highperf.config import Settings
 from highperf.core.worker import Worker
 from highperf.errors import SHUTTING_DOWN, StartupError
 from highperf.segment import Segment
-from highperf.server.board import Tally
+from highperf.server.board import OWN_LINE, Tally
 from highperf.server.door import LOOK_S, Door
 from highperf.server.loader import user_code_failure
 from highperf.server.logs import logger
@@ -79,14 +79,15 @@ def new_server(
     listeners: Sequence[socket.socket],
     segment: Segment | None = None,
     tls: ssl.SSLContext | None = None,
+    line: int = OWN_LINE,
 ) -> "Server":
     """A server that is ready to serve() on these sockets, in a loop of its own.
 
-    segment: of all workers; None: one of its own. tls: None: HTTP.
+    segment: of all workers; None: one of its own. tls: None: HTTP. line: of the board.
     """
     _raise_file_limit()
     loop = uvloop.new_event_loop()
-    worker = Worker(router, settings, loop, app=app, fallback=app.fallback, segment=segment, tls=tls)
+    worker = Worker(router, settings, loop, app=app, fallback=app.fallback, segment=segment, tls=tls, line=line)
     return Server(app, settings, worker, listeners)
 
 

@@ -23,7 +23,7 @@ ROOMS = {
     "files": {"wire", "clock", "siphash"},
     "observe": {"wire", "clock", "segment"},
     "core": {"wire", "guards", "observe", "files", "clock", "segment"},
-    "server": {"core", "wire", "segment", "config", "values"},
+    "server": {"core", "wire", "observe", "segment", "config", "values"},
     "policies": {"guards", "callables", "values"},
     "mounts": {"core", "files"},
     "breakers": {"guards", "policies", "values"},
