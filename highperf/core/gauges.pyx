@@ -6,53 +6,71 @@ from libc.stdint cimport int64_t
 from highperf.core.worker cimport Worker
 from highperf.guards.breaker cimport CircuitBreaker
 from highperf.observe.layout cimport (
-    FAMILY_ACTIVE_REQUESTS, FAMILY_BREAKER_STATE, FAMILY_BREAKER_TRANSITIONS, FAMILY_LOOP_LAG_NS,
-    FAMILY_OPEN_CONNECTIONS, FAMILY_POOL_HELD_BYTES, FAMILY_POOL_HITS, FAMILY_POOL_IN_USE, FAMILY_POOL_MISSES,
+    BREAKER_CLOSED, BREAKER_HALF_OPEN, BREAKER_OPEN, BREAKER_RAMP, FAMILY_ACTIVE_REQUESTS, FAMILY_BREAKER_STATE,
+    FAMILY_BREAKER_TRANSITIONS, FAMILY_LOOP_LAG_NS, FAMILY_OPEN_CONNECTIONS, FAMILY_POOL_HELD_BYTES, FAMILY_POOL_HITS,
+    FAMILY_POOL_IN_USE, FAMILY_POOL_MISSES,
 )
+from highperf.observe.metrics cimport Metrics
+from highperf.wire.buffers cimport BufferPool
 
-cdef tuple STATES = ("closed", "open", "half-open", "ramp")
+cdef dict STATES = {
+    "closed": BREAKER_CLOSED, "open": BREAKER_OPEN, "half-open": BREAKER_HALF_OPEN, "ramp": BREAKER_RAMP,
+}
+
+
+@cython.final
+cdef class BreakerTally:
+    def __init__(self, CircuitBreaker breaker not None, Metrics metrics not None):
+        self.breaker = breaker
+        self.state = metrics.cell_c(FAMILY_BREAKER_STATE, breaker.name, None)
+
+    cdef int tell_c(self, Metrics metrics) except -1:
+        # A breaker's own counts are of this process; these go on when it is replaced.
+        cdef CircuitBreaker breaker = self.breaker
+        cdef str name = breaker.name
+        self.state[0] = STATES[breaker.state]
+        if breaker.opened != self.opened:
+            metrics.add(FAMILY_BREAKER_TRANSITIONS, name, "open", by=breaker.opened - self.opened)
+            self.opened = breaker.opened
+        if breaker.probes != self.probes:
+            metrics.add(FAMILY_BREAKER_TRANSITIONS, name, "half-open", by=breaker.probes - self.probes)
+            self.probes = breaker.probes
+        if breaker.closed != self.closed:
+            metrics.add(FAMILY_BREAKER_TRANSITIONS, name, "closed", by=breaker.closed - self.closed)
+            self.closed = breaker.closed
+        return 0
 
 
 @cython.final
 cdef class Gauges:
     def __init__(self, Worker worker not None):
+        cdef Metrics metrics = worker.metrics
         self.worker = worker
-        self.metrics = worker.metrics
-        self.counted = [[breaker, 0, 0, 0] for breaker in getattr(worker.app, "breakers", ())]
+        self.metrics = metrics
+        self.breakers = [BreakerTally(breaker, metrics) for breaker in getattr(worker.app, "breakers", ())]
+        self.active = metrics.cell_c(FAMILY_ACTIVE_REQUESTS, None, None)
+        self.busy = metrics.cell_c(FAMILY_OPEN_CONNECTIONS, "active", None)
+        self.idle = metrics.cell_c(FAMILY_OPEN_CONNECTIONS, "idle", None)
+        self.lag = metrics.cell_c(FAMILY_LOOP_LAG_NS, None, None)
+        self.pool_held = metrics.cell_c(FAMILY_POOL_HELD_BYTES, None, None)
+        self.pool_in_use = metrics.cell_c(FAMILY_POOL_IN_USE, None, None)
+        self.pool_hits = metrics.cell_c(FAMILY_POOL_HITS, None, None)
+        self.pool_misses = metrics.cell_c(FAMILY_POOL_MISSES, None, None)
 
     def write(self, bint beats):
         cdef Worker worker = self.worker
-        self.set_c(FAMILY_ACTIVE_REQUESTS, None, worker.answering)
-        self.set_c(FAMILY_OPEN_CONNECTIONS, "active", worker.answering)
-        self.set_c(FAMILY_OPEN_CONNECTIONS, "idle", max(0, len(worker.streams) - worker.answering))
-        self.set_c(FAMILY_LOOP_LAG_NS, None, max(worker.longest_turn_ns, self.longest_ns))
-        self.tell_breakers_c()
-        self.tell_pool_c()
+        cdef BufferPool pool = worker.pool
+        cdef BreakerTally tally
+        self.active[0] = self.busy[0] = worker.answering        # one of each connection, with HTTP/1.1
+        self.idle[0] = max(0, len(worker.streams) - worker.answering)
+        self.lag[0] = max(worker.longest_turn_ns, self.longest_ns)
+        self.pool_held[0] = pool.held_bytes
+        self.pool_in_use[0] = pool.in_use
+        self.pool_hits[0] += pool.hits - self.hits
+        self.pool_misses[0] += pool.misses - self.misses
+        self.hits, self.misses = pool.hits, pool.misses
+        for tally in self.breakers:
+            tally.tell_c(self.metrics)
         self.metrics.weigh()
         if beats:
             self.longest_ns = worker.longest_turn_ns
-
-    cdef int tell_breakers_c(self) except -1:
-        # Their own counts are of this process; these go on when it is replaced.
-        cdef CircuitBreaker breaker
-        for entry in self.counted:
-            breaker = entry[0]
-            before, entry[1:] = entry[1:], [breaker.opened, breaker.probes, breaker.closed]
-            for state, now, then in zip(("open", "half-open", "closed"), entry[1:], before):
-                self.metrics.add(FAMILY_BREAKER_TRANSITIONS, breaker.name, state, by=now - then)
-            current = breaker.state
-            for state in STATES:
-                self.metrics.set_c(FAMILY_BREAKER_STATE, breaker.name, state, state == current)
-        return 0
-
-    cdef int tell_pool_c(self) except -1:
-        pool = self.worker.pool
-        self.set_c(FAMILY_POOL_HELD_BYTES, None, pool.held_bytes)
-        self.set_c(FAMILY_POOL_IN_USE, None, pool.in_use)
-        self.metrics.add(FAMILY_POOL_HITS, by=pool.hits - self.hits)
-        self.metrics.add(FAMILY_POOL_MISSES, by=pool.misses - self.misses)
-        self.hits, self.misses = pool.hits, pool.misses
-        return 0
-
-    cdef int set_c(self, int family, str first, int64_t value) except -1:
-        return self.metrics.set_c(family, first, None, value)

@@ -8,7 +8,7 @@ cdef enum:
     METRIC_LINES = 1024             # lines of the board; as many areas at most
     METRIC_LINE_WORDS = 16          # of 64 bits each
     METRIC_BLOCKS = 4096            # of one line
-    METRIC_CELLS = 1024
+    METRIC_CELLS = 2048
     METRIC_NAMES = 1024
     NAME_BYTES = 256                # of one entry
     NAME_TEXT_BYTES = 240
@@ -53,11 +53,18 @@ cdef enum Family:
     FAMILY_GAUGES = 128
     FAMILY_ACTIVE_REQUESTS = 128
     FAMILY_OPEN_CONNECTIONS = 129   # state
-    FAMILY_BREAKER_STATE = 130      # breaker, state: 1 where it is in that one. Shared: any live line tells it
+    FAMILY_BREAKER_STATE = 130      # breaker: a BREAKER_ state. All workers share it: that of any one will do
     FAMILY_LOOP_LAG_NS = 131        # the longest turn of the loop in the last beats
     FAMILY_POOL_HELD_BYTES = 132
     FAMILY_POOL_IN_USE = 133
     FAMILY_RESIDENT_BYTES = 134
+
+
+cdef enum:
+    BREAKER_CLOSED = 1
+    BREAKER_OPEN = 2
+    BREAKER_HALF_OPEN = 3
+    BREAKER_RAMP = 4
 
 
 cdef struct Block:

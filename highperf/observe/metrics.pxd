@@ -58,6 +58,7 @@ cdef class Metrics:
     cdef int64_t spill                  # what finds no cell
     cdef int64_t* reasons[REASONS]      # cells
     cdef int64_t* connections
+    cdef int64_t* resident
 
     # A request is over. Must be cheap: it runs for each.
     cdef void observe_c(self, const Exchange* exchange) noexcept nogil
@@ -68,7 +69,6 @@ cdef class Metrics:
     # Where a count or gauge is kept, for as long as the Segment lives: whoever holds it keeps the Metrics too.
     cdef int64_t* cell_c(self, int family, str first, str second) except NULL
     cdef int64_t* take_cell_c(self, uint64_t key) noexcept
-    cdef int set_c(self, int family, str first, str second, int64_t value) except -1
 
     cdef inline void count_c(self, int reason) noexcept nogil:
         self.reasons[reason][0] += 1

@@ -130,6 +130,7 @@ cdef class Metrics:
         self.table.join_c(line)
         self.take_over_c()
         self.connections = self.cell_c(FAMILY_CONNECTIONS, None, None)
+        self.resident = self.cell_c(FAMILY_RESIDENT_BYTES, None, None)
         for reason in range(REASONS):
             family = FAMILY_REJECTED if reason < REJECTED else FAMILY_CONNECTION_ERRORS
             self.reasons[reason] = self.cell_c(family, REASON_NAMES[reason], None)
@@ -224,16 +225,12 @@ cdef class Metrics:
         self.used_cells += 1
         return &self.memory.cells[self.used_cells - 1].value
 
-    cdef int set_c(self, int family, str first, str second, int64_t value) except -1:
-        self.cell_c(family, first, second)[0] = value
-        return 0
-
     def add(self, int family, str first=None, str second=None, *, long long by=1):
         self.cell_c(family, first, second)[0] += by
 
     def weigh(self):
         # How much memory this process has.
-        self.set_c(FAMILY_RESIDENT_BYTES, None, None, hp_resident())
+        self.resident[0] = hp_resident()
 
 
 cdef void clear_gauges_c(MetricLine* memory) noexcept nogil:

@@ -441,6 +441,7 @@ class Wire:
         self.settle()
         assert self.worker.connections == 0
         assert self.worker.in_flight == 0
+        assert self.worker.answering == 0
         assert self.worker.shedder.running == 0
         assert self.worker.zombies == 0
         assert self.worker.pool.in_use == 0
