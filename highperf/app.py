@@ -46,6 +46,7 @@ MiddlewareT = TypeVar("MiddlewareT", bound=Middleware)
 HookT = TypeVar("HookT", bound=Hook)
 
 _HEALTH: Final[dict[str, Literal["health", "ready"]]] = {"/healthz": "health", "/readyz": "ready"}
+_METRICS: Final = "/metrics"
 
 
 class App:
@@ -58,7 +59,8 @@ class App:
         breaker: the policy ``breaker`` of routes that declare none; see :class:`Policy`.
         settings: defaults for this app's server by the names of ``--print-config``, as text or
             plain values: ``App(read_timeout="5s", limit_request_body="1m")``. Flags and the
-            environment win over them.
+            environment win over them. ``metrics=False``: nothing is counted, nor served at ``/metrics``,
+            where an app's own route comes first.
 
     Raises:
         ConfigError: a setting is unknown, or its value or `breaker` is not understood.
@@ -317,11 +319,13 @@ class App:
         for method, pattern, (handler, policy) in routes:
             router.add(method, pattern, self._make_route(method, pattern, handler, policy, settings))
         self._configure_breakers(router, settings)
+        own = {pattern for _, pattern, _ in routes}
         if self._health:
-            own = {pattern for _, pattern, _ in routes}
             for pattern, answers in _HEALTH.items():
                 if pattern not in own:
                     router.add("GET", pattern, Route(pattern, None, answers=answers))
+        if settings.metrics and not settings.metrics_address and _METRICS not in own:
+            router.add("GET", _METRICS, Route(_METRICS, None, answers="metrics"))
         self.fallback = None
         if self._middleware:
             self.fallback = Route("*", self._wrap(unmatched), deadline_ns=settings.request_timeout_ns)

@@ -23,6 +23,7 @@ from highperf.values import (
     Kind,
     Network,
     WrongElement,
+    address,
     automatic,
     boolean,
     choice,
@@ -127,6 +128,7 @@ _TIMEOUTS: Final = "Timeouts"
 _LIMITS: Final = "Limits"
 _GUARDS: Final = "Guards"
 _OUTPUT: Final = "Output"
+_METRICS: Final = "Metrics"
 _REFERENCE: Final = "Reference API (served when no APP is given)"
 
 _SWITCH: Final = boolean()
@@ -361,6 +363,15 @@ class Settings:
 
     server_header: bool = _setting("true", _SWITCH, _OUTPUT, "Send the Server header.")
     log_level: str = _setting("info", _LEVEL, _OUTPUT, "Least severe event to log.")
+
+    metrics: bool = _setting("true", _SWITCH, _METRICS, "Count requests, and serve /metrics for Prometheus.")
+    metrics_address: str = _setting(
+        "",
+        address(),
+        _METRICS,
+        "Serve /metrics there, without TLS, with /healthz and /readyz, instead of beside the application.",
+        variable="METRICS_ADDRESS",
+    )
 
     database_url: str = _setting(
         "sqlite:///./highperf.db",

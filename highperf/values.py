@@ -36,6 +36,7 @@ _DURATION: Final = re.compile(rf"(?:{_DURATION_PART.pattern})+")
 _SIZE: Final = re.compile(r"([0-9]+)([kKmM]?)")
 _NUMBER: Final = re.compile(r"[0-9]+")
 _DECIMAL: Final = re.compile(r"[0-9]+(?:\.[0-9]+)?")
+_ADDRESS: Final = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s\0/:\[\]]+):([0-9]{1,5})")
 _PERMISSIONS: Final = re.compile(r"0?[0-7]{1,3}")
 _BOOLEANS: Final = {
     **dict.fromkeys(("true", "yes", "on", "1"), True),
@@ -177,6 +178,24 @@ def matching(pattern: str, expected: str, metavar: str) -> Kind:
         return text
 
     return Kind(parse, expected, metavar)
+
+
+def address() -> Kind:
+    """A host and a port as one text, for split_address."""
+
+    def parse(text: str) -> str:
+        split_address(text)
+        return text
+
+    return Kind(parse, "an address such as 127.0.0.1:9100, 0.0.0.0:9100 or [::1]:9100", "HOST:PORT")
+
+
+def split_address(text: str) -> tuple[str, int]:
+    """Host and port of HOST:PORT; ValueError for what is none."""
+    found = _ADDRESS.fullmatch(text)
+    if not found:
+        raise ValueError(text)
+    return found[1], _bounded(int(found[2]), 0, 65535)
 
 
 def secret() -> Kind:

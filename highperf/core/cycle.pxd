@@ -31,6 +31,8 @@ cdef class Route:
     cdef readonly long long limit_concurrency   # 0: none
     cdef readonly bint critical
     cdef readonly FileMount files       # of a ROUTE_FILES
+    cdef readonly bint exempt           # no guard is asked, and nobody counts or tells its requests
+    cdef bint scraped                   # its handler is the metrics' of the worker that serves it
     cdef Gate gate                      # set by the worker that serves it; None: no guard is asked
     cdef int kind
     cdef int metric_id                  # set by the worker that serves it; what metrics know it by; 0: nothing counts

@@ -22,7 +22,8 @@ class Route:
         limit_concurrency: requests of this route that may run at once in one worker; 0: no such limit.
         critical: may use the reserve of the server's limit of concurrent requests.
         files: what is served, as what the pattern's catch-all takes; then there is no handler.
-        answers: ``"health"`` or ``"ready"``: the server answers by itself.
+        answers: ``"health"``, ``"ready"`` or ``"metrics"``: the server answers by itself, whatever the load, and
+            such requests are not counted.
 
     Raises:
         KeyError: ``answers`` is something else.
@@ -35,7 +36,7 @@ class Route:
         *,
         name: str | None = None,
         limit_body: int = -1,
-        answers: Literal["health", "ready"] | None = None,
+        answers: Literal["health", "ready", "metrics"] | None = None,
         deadline_ns: int = 0,
         limits: tuple[Any, ...] = (),
         breaker: Any = None,
@@ -82,6 +83,10 @@ class Route:
     @property
     def files(self) -> FileMount | None:
         """As given."""
+
+    @property
+    def exempt(self) -> bool:
+        """Whether no guard is asked, and nobody counts or tells its requests."""
 
 def furnish(worker: Any, settings: Any) -> None:
     """Gives each route of a Worker its guards, in the segment that the worker has."""

@@ -29,6 +29,7 @@ from highperf.wire.router cimport Endpoint
 import asyncio
 
 from highperf import errors
+from highperf.core.scrape import scrape_of
 from highperf.errors import BreakerOpen, HTTPError
 
 cdef extern from "Python.h":
@@ -60,7 +61,9 @@ cdef class Route:
         self.limit_concurrency = limit_concurrency
         self.critical = critical
         if answers is not None:
-            self.kind = {"health": ROUTE_HEALTH, "ready": ROUTE_READY}[answers]
+            self.kind = {"health": ROUTE_HEALTH, "ready": ROUTE_READY, "metrics": ROUTE_HANDLER}[answers]
+            self.exempt = True
+            self.scraped = answers == "metrics"
         if files is not None:
             self.kind = ROUTE_FILES
             self.files = files
@@ -82,7 +85,9 @@ def furnish(Worker worker not None, settings):
         routes.append(worker.fallback)
     worker.shedder = Shedder(settings.limit_concurrency, reserving=any([route.critical for route in routes]))
     for route in routes:
-        route.gate = Gate(worker, route, limits + own_limits_c(route, worker.segment))
+        if route.scraped:
+            route.handler = scrape_of(worker if worker.subject is None else worker.subject)
+        route.gate = Gate(worker, route, [] if route.exempt else limits + own_limits_c(route, worker.segment))
     worker.unrouted = Gate(worker, None, limits) if limits else None
     for breaker in getattr(worker.app, "breakers", ()):     # also those that stand around outbound calls alone
         breaker.bind(worker.segment)
@@ -90,7 +95,8 @@ def furnish(Worker worker not None, settings):
         from highperf.core.gauges import Gauges
 
         for route in routes:
-            route.metric_id = worker.metrics.table.identity_c(route.pattern)
+            if not route.exempt:
+                route.metric_id = worker.metrics.table.identity_c(route.pattern)
         if worker.fallback is not None:
             (<Route>worker.fallback).metric_id = NAME_UNMATCHED
         worker.gauges = Gauges(worker)
@@ -137,6 +143,8 @@ cdef int answer_directly_c(
     if route.kind == ROUTE_HEALTH:
         send_whole_c(stream, 200, PLAIN, OK, None)
         return stream.finish_c()
+    if worker.subject is not None:
+        worker = worker.subject
     if worker.ready:
         send_whole_c(stream, 200, PLAIN, READY, None)
         return stream.finish_c()

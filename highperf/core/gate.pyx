@@ -160,7 +160,8 @@ cdef class Limit:
 @cython.final
 cdef class Gate:
     def __init__(self, Worker worker not None, route, list limits not None):
-        # route: a Route, or None for requests that none takes, which run nothing and need no permit.
+        # route: a Route, or None for requests that none takes. These run nothing and need no permit; nor does
+        # one whose requests are exempt.
         self.worker = worker
         self.limits = limits
         self.count = len(limits)
@@ -174,7 +175,7 @@ cdef class Gate:
             self.keys[index].data = self.keys[index].own
         self.keyed = any([(<Limit>limit).source != KEY_NONE for limit in limits])
         self.calls = any([(<Limit>limit).source == KEY_CALL for limit in limits])
-        if route is None:
+        if route is None or route.exempt:
             return
         self.shedder = worker.shedder
         self.critical = route.critical

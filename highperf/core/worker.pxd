@@ -56,6 +56,7 @@ cdef class Worker:
     cdef object unrouted                # Gate of requests that no route takes, or None
     cdef list refusals                  # Refusal by Verdict, or None where the gate has its own
     cdef bytes timeout_field            # lower-case name of the field with a client's deadline, or None
+    cdef readonly Worker subject        # the worker that this one tells about, or None: itself
     cdef readonly object fallback       # Route for requests that no route takes, or None
 
     # shared by all connections, valid until the next read

@@ -31,6 +31,7 @@ class Worker:
         segment: shared with the other workers of the server; default: one of its own.
         tls: secures every connection; None: none.
         line: of the board: where it counts, in the segment. No other process may have it.
+        subject: the worker whose readiness and metrics this one tells; default: its own.
 
     Raises:
         ValueError: a limit is out of range.
@@ -51,6 +52,7 @@ class Worker:
         segment: Segment | None = None,
         tls: SSLContext | None = None,
         line: int = 0,
+        subject: Worker | None = None,
     ) -> None: ...
     @property
     def app(self) -> Any:
@@ -87,6 +89,10 @@ class Worker:
     @property
     def fallback(self) -> Any:
         """What was given as ``fallback``."""
+
+    @property
+    def subject(self) -> Worker | None:
+        """What was given as ``subject``."""
 
     @property
     def segment(self) -> Segment:

@@ -81,7 +81,7 @@ cdef class Worker:
 
     def __init__(
         self, Router router not None, settings, loop, *, app=None, fallback=None, Segment segment=None, tls=None,
-        int line=0,
+        int line=0, Worker subject=None,
     ):
         from highperf.core.connection import HttpProtocol       # these import this module
         from highperf.core.cycle import furnish
@@ -95,6 +95,7 @@ cdef class Worker:
         self.context = contextvars.copy_context()
         self.router = router
         self.fallback = fallback
+        self.subject = subject
         self.logger = logging.getLogger("highperf.error")
         self.pool = BufferPool()
         self.head = Head()
@@ -111,7 +112,7 @@ cdef class Worker:
         self.streams = set()
         self.cycles = set()
         self.request_prefix = secrets.token_hex(4)
-        if getattr(settings, "metrics", True):
+        if settings.metrics:
             self.count_in_c(line)
         self.touch_c()
         furnish(self, settings)

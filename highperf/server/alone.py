@@ -20,7 +20,7 @@ from highperf.server.logs import logger
 from highperf.server.processes import Command, WorkerProcess
 from highperf.server.recycle import Recycling
 from highperf.server.signals import Meaning, Signals, ignore
-from highperf.server.sockets import Listeners, open_listeners, url_of
+from highperf.server.sockets import Listeners, open_listeners, tell_metrics, url_of
 from highperf.server.supervisor import Supervisor
 from highperf.server.systemd import Notifier
 from highperf.server.tls import server_context
@@ -36,7 +36,9 @@ def run(app: Application, settings: Settings, command: Command) -> int:
     tls = server_context(settings)
     router = app.build(settings)
     with closing(open_listeners(settings)) as listeners:
-        server = new_server(app, settings, router, listeners.slots[0], tls=tls)
+        # all close their own: the server the sockets that it is given, and who is left the others
+        metrics = [listener.dup() for listener in listeners.metrics]
+        server = new_server(app, settings, router, listeners.slots[0], tls=tls, metrics_listeners=metrics)
         server.before_drain = listeners.turn_away
         process = Alone(server, listeners, command)
         try:
@@ -79,6 +81,7 @@ class Alone:
         """Connections are accepted."""
         settings = self.server.settings
         logger.info("Limits: %s", limits_in_force(settings, self.server.worker.router))
+        tell_metrics(self._listeners)
         urls = " and ".join(url_of(listener, settings.scheme) for listener in self._listeners.slots[0])
         logger.info("highperf running on %s (Press CTRL+C to quit)", urls)
         self._notifier.ready(f"Running on {urls}")

@@ -4,7 +4,8 @@ Owns a connected stream socket on which each message is a JSON object on a line 
 descriptors beside it. Must not know what the messages mean. Never waits to send: who does not read
 is hung or gone, which shows elsewhere. The end of the channel is the end of the other side.
 
-  supervisor to worker   place     its part of the server: slot, board line; segment and sockets beside it
+  supervisor to worker   place     its part of the server: slot, board line; beside it the segment, sockets for
+                                   metrics (so many), and its own sockets
                          announce  tell clients that the end is near: not ready, "Connection: close"
                          retire    end; the successor has the sockets and what waits in them
                          stop      end; take in what waits in the sockets first

@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Final, NoReturn
 
 from highperf.config import Layers, Settings, resolve, unknown_variables
 from highperf.errors import HighperfError, StartupError
+from highperf.observe import registry
 from highperf.server import logs
-from highperf.server.processes import Command, WorkerProcess, inherited_channel
+from highperf.server.processes import Command, WorkerProcess, inherited_channel, inherited_line
 from highperf.values import quote
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ class Launch:
     def __init__(self) -> None:
         logs.open_standard_files()
         self._channel = inherited_channel()
+        self._line = inherited_line()
         self._command = Command.of_this_process()
 
     @property
@@ -61,14 +63,17 @@ class Launch:
         if self._channel:
             from highperf.server import supervised
 
+            registry.join(os.environ.get(registry.DIRECTORY, ""), self._line)
             return supervised.run(*load(), self._channel)
-        with _pid_file(settings.pid_file):
+        with _pid_file(settings.pid_file), registry.shared_directory() as directory:
+            command = self._command.with_variables({registry.DIRECTORY: directory} if directory else {})
             if settings.workers != 1 or settings.reload:
-                return _supervise(self._command, settings)
+                return _supervise(command, settings)
 
             from highperf.server import alone
 
-            return alone.run(*load(), self._command)
+            registry.join(directory, self._line)
+            return alone.run(*load(), command)
 
 
 def run(app: "Application", given: Mapping[str, object]) -> NoReturn:

@@ -2,9 +2,10 @@
 
 Owns the process and its side of the control channel. Must not know when a worker is to be started or
 ended, which is the supervisor's to decide. A worker is the command line of this process started
-again, so it reads code, settings and certificates anew; an environment variable tells it where its
-channel is. Its end is found by a descriptor of the process where the system has one, and otherwise
-by poll(), which the supervisor calls now and then.
+again, so it reads code, settings and certificates anew; environment variables tell it, before it
+imports anything, where its channel is and which line of the board is its own. Its end is found by a
+descriptor of the process where the system has one, and otherwise by poll(), which the supervisor
+calls now and then.
 """
 
 import asyncio
@@ -16,11 +17,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from highperf.config import Settings, from_texts
 from highperf.errors import HighperfError, StartupError
+from highperf.observe import registry
 from highperf.server import systemd
 from highperf.server.board import Board, Tally
 from highperf.server.channel import Channel, Message
@@ -28,6 +30,7 @@ from highperf.values import SECOND
 
 EXIT_UNKNOWN: Final = 255
 CHANNEL_VARIABLE: Final = "HIGHPERF_CONTROL_FD"
+LINE_VARIABLE: Final = "HIGHPERF_CONTROL_LINE"
 
 # An operator's key or `pkill -HUP` reaches workers too. They ignore both once they run Python code;
 # until then both are kept from them.
@@ -48,6 +51,10 @@ class Command:
         environ = {name: value for name, value in os.environ.items() if name not in systemd.VARIABLES}
         return cls((sys.executable, *sys.orig_argv[1:]), os.getcwd(), environ)
 
+    def with_variables(self, variables: Mapping[str, str]) -> "Command":
+        """The same with these in its environment."""
+        return replace(self, environ={**self.environ, **variables})
+
 
 def inherited_channel() -> Channel | None:
     """The channel to this process's supervisor, if it has one; the first call takes it."""
@@ -63,6 +70,11 @@ def inherited_channel() -> Channel | None:
         raise StartupError(f"{CHANNEL_VARIABLE} is for workers alone: leave it unset.") from None
     connection.set_inheritable(False)
     return Channel(connection)
+
+
+def inherited_line() -> int:
+    """The number of this process's line on the board, if it has a supervisor; 0 otherwise."""
+    return int(os.environ.pop(LINE_VARIABLE, "0"))
 
 
 def _ignore(number: int, frame: Any) -> None:
@@ -130,8 +142,13 @@ class WorkerProcess:
         self._hangs = False
         self._killed = False
         self._failed: BootFailure | None = None
-        self._process, self._channel = _start(command)
+        self._values = command.environ.get(registry.DIRECTORY, "")
         self._line = board.take()
+        try:
+            self._process, self._channel = _start(command.with_variables({LINE_VARIABLE: str(self._line.number)}))
+        except BootFailure:
+            board.give_back(self._line)
+            raise
         self.pid = self._process.pid
         self._loop.add_reader(self._channel.fileno(), self._listen)
         self._exit_fd = _exit_descriptor(self.pid)
@@ -174,10 +191,10 @@ class WorkerProcess:
 
     # What it is told.
 
-    def place(self, slot: int, listeners: Sequence[socket.socket]) -> None:
-        """Its part of the server."""
-        fds = [self._board.segment.fd, *(listener.fileno() for listener in listeners)]
-        self._channel.send("place", fds, slot=slot, line=self._line.number)
+    def place(self, slot: int, listeners: Sequence[socket.socket], metrics: Sequence[socket.socket] = ()) -> None:
+        """Its part of the server: sockets of its own, and those for metrics, that it shares with all."""
+        fds = [self._board.segment.fd, *(listener.fileno() for listener in (*metrics, *listeners))]
+        self._channel.send("place", fds, slot=slot, line=self._line.number, metrics=len(metrics))
 
     def announce(self) -> None:
         self._channel.send("announce")
@@ -235,6 +252,7 @@ class WorkerProcess:
             os.close(self._exit_fd)
         self.exited.set_result(code)
         self._on_exit(self)
+        registry.forget(self._values, self._line.number, self.pid)
         self._board.give_back(self._line)
 
     def _listen(self) -> None:

@@ -6,7 +6,7 @@ Owns the book-keeping of one slot, and the shape of what the supervisor deals wi
 import asyncio
 import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final, Protocol
 
 from highperf.config import Settings
@@ -49,7 +49,7 @@ class Fresh(Part, Protocol):
     @property
     def ready(self) -> asyncio.Future[None]: ...
     async def reach(self, stage: asyncio.Future[Any]) -> Any: ...
-    def place(self, slot: int, listeners: list[socket.socket]) -> None: ...
+    def place(self, slot: int, listeners: list[socket.socket], metrics: Sequence[socket.socket] = ()) -> None: ...
 
 
 # Starts a worker process; it is given what to call when it asks for a successor, and when it has ended.

@@ -17,7 +17,7 @@ import struct
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from highperf.config import Settings
@@ -28,7 +28,7 @@ from highperf.server.inherited import from_fd
 from highperf.server.logs import logger
 from highperf.server.trust import open_trust
 from highperf.server.unix import SocketFile, bind_path
-from highperf.values import quote
+from highperf.values import quote, split_address
 
 BALANCED: Final = sys.platform == "linux"  # elsewhere the last socket bound to a port gets all connections
 
@@ -56,6 +56,7 @@ class Listeners:
     file: SocketFile | None = None
     balanced: bool = False  # SO_REUSEPORT: each slot has a socket of its own for each address
     ours: bool = True  # bound here; whoever passed others on may serve them again
+    metrics: Sequence[socket.socket] = ()  # of --metrics-address, for all slots
 
     def another_slot(self) -> list[socket.socket]:
         """The sockets of one slot more, which are not kept here."""
@@ -70,7 +71,7 @@ class Listeners:
         """Remove the file, unless it has become another server's, and close the sockets."""
         if self.file:
             self.file.remove()
-        for listeners in self.slots:
+        for listeners in (*self.slots, self.metrics):
             _close(listeners)
 
 
@@ -78,6 +79,11 @@ def open_listeners(settings: Settings, slots: int = 1, *, may_grow: bool = False
     """What these settings, or systemd, say to listen on, for this number of slots; a single slot too shares a
     TCP port out if there may be more. StartupError says why it cannot be had, and the way out."""
     listeners = _open(settings, slots, may_grow)
+    try:
+        listeners = replace(listeners, metrics=_open_metrics(settings))
+    except StartupError:
+        listeners.close()
+        raise
     if warning := open_trust(settings.forwarded_allow_ips, listeners.slots[0]):
         logger.warning("%s", warning)
     return listeners
@@ -101,21 +107,28 @@ def _open(settings: Settings, slots: int, may_grow: bool) -> Listeners:
         _close(exclusive)
 
 
-def bind(host: str, port: int) -> list[socket.socket]:
+def _open_metrics(settings: Settings) -> list[socket.socket]:
+    if not settings.metrics_address:
+        return []
+    return bind(*split_address(settings.metrics_address), flag="--metrics-address")
+
+
+def bind(host: str, port: int, *, flag: str = "") -> list[socket.socket]:
     """Bound, not yet listening sockets for every address that the host name stands for, all on one port;
-    port 0 lets the kernel choose it. StartupError says why not, and the way out."""
+    port 0 lets the kernel choose it. StartupError says why not, and the way out: the flag, or else those
+    that name host and port."""
     bound: list[socket.socket] = []
     missing: OSError | None = None
-    for family, address in _addresses(host, port):
+    for family, address in _addresses(host, port, flag):
         try:
             bound.append(_bind_one(family, (address[0], bound[0].getsockname()[1] if bound else port, *address[2:])))
         except OSError as error:
             if error.errno not in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
                 _close(bound)
-                raise StartupError(bind_failure(error, host, port)) from None
+                raise StartupError(bind_failure(error, host, port, flag)) from None
             missing = error  # "localhost" means ::1 as well, which a machine without IPv6 does not have
     if not bound:
-        raise StartupError(bind_failure(missing or OSError(errno.EADDRNOTAVAIL, ""), host, port))
+        raise StartupError(bind_failure(missing or OSError(errno.EADDRNOTAVAIL, ""), host, port, flag))
     return bound
 
 
@@ -166,9 +179,19 @@ def url_of(listener: socket.socket, scheme: str = "http") -> str:
     return f"{scheme}://{_bracketed(host)}:{port}"
 
 
-def bind_failure(error: OSError, host: str, port: int) -> str:
+def tell_metrics(listeners: Listeners) -> None:
+    """Say where the metrics are, if they have an address of their own."""
+    if listeners.metrics:
+        logger.info("Metrics are on %s", " and ".join(f"{url_of(listener)}/metrics" for listener in listeners.metrics))
+
+
+def bind_failure(error: OSError, host: str, port: int, flag: str = "") -> str:
     """One line for an error of bind(2) or listen(2)."""
     place = _bracketed(host)
+    if flag:
+        reason = f"is in use{port_holder(port)}" if error.errno == errno.EADDRINUSE else "is not to be had"
+        why = "" if error.errno == errno.EADDRINUSE else f": {os.strerror(error.errno or 0)}"
+        return f"Port {port} on {place}, of {flag}, {reason}{why}. Try another {flag}."
     if error.errno == errno.EADDRINUSE:
         other = port + 1 if port < 65535 else port - 1
         return f"Port {port} on {place} is in use{port_holder(port)}. Try --port {other} or --port 0."
@@ -204,15 +227,14 @@ def _shared(
     return Listeners([listeners, *(_dup(listeners) for _ in range(1, slots))], file, ours=ours)
 
 
-def _addresses(host: str, port: int) -> Iterator[tuple[socket.AddressFamily, tuple[Any, ...]]]:
+def _addresses(host: str, port: int, flag: str = "") -> Iterator[tuple[socket.AddressFamily, tuple[Any, ...]]]:
     name = host.removeprefix("[").removesuffix("]")
     try:
         found = socket.getaddrinfo(name, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except (OSError, UnicodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not a host name"
-        raise StartupError(
-            f"Host {quote(host)} cannot be resolved: {reason}. Try --host 127.0.0.1, or --host 0.0.0.0 for all."
-        ) from None
+        way_out = f"another {flag}" if flag else "--host 127.0.0.1, or --host 0.0.0.0 for all"
+        raise StartupError(f"Host {quote(host)} cannot be resolved: {reason}. Try {way_out}.") from None
     yield from dict.fromkeys((family, address) for family, _, _, _, address in found)
 
 

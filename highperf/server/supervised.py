@@ -39,8 +39,17 @@ def run(app: Application, settings: Settings, channel: Channel) -> int:
     if message is None or message.word != "place":
         return EXIT_CLEAN  # the supervisor is gone, or stops
     segment_fd, *fds = message.fds
-    number = message.values["line"]
-    server = new_server(app, settings, router, _sockets(fds), Segment(segment_fd), tls, number)
+    number, shared = message.values["line"], message.values["metrics"]
+    server = new_server(
+        app,
+        settings,
+        router,
+        _sockets(fds[shared:]),
+        Segment(segment_fd),
+        tls,
+        number,
+        metrics_listeners=_sockets(fds[:shared]),
+    )
     line = Line(server.worker.segment, number)
     worker = Supervised(server, channel, line, speaks_for_all=message.values["slot"] == 0)
     meanings = {signal.SIGTERM: worker.leave, **dict.fromkeys(IGNORED, ignore)}

@@ -31,7 +31,7 @@ from highperf.server.logs import logger
 from highperf.server.processes import BootFailure
 from highperf.server.signals import Meaning
 from highperf.server.slots import Backoff, Part, Slot, Start
-from highperf.server.sockets import Listeners, open_listeners, turn_away, url_of
+from highperf.server.sockets import Listeners, open_listeners, tell_metrics, turn_away, url_of
 from highperf.server.systemd import Notifier
 from highperf.values import MS, SECOND, counted, show_duration
 
@@ -205,6 +205,8 @@ class Supervisor:
         self._resize(self._wanted)
         for slot in self._slots:
             await slot.tried.wait()
+        if self._listeners:
+            tell_metrics(self._listeners)
         logger.info("highperf running on %s (Press CTRL+C to quit)", self._place_and_size())
         self._notifier.ready(f"Running on {self._place_and_size()}")
         self._notifier.watch(self.loop)
@@ -224,7 +226,7 @@ class Supervisor:
             if self._listeners is None:
                 self._listeners = open_listeners(settings, may_grow=True)
                 slot.listeners = self._listeners.slots[0]
-            fresh.place(slot.index, slot.listeners)
+            fresh.place(slot.index, slot.listeners, self._listeners.metrics)
             await fresh.reach(fresh.ready)
         finally:
             del self._starting[fresh]
@@ -553,4 +555,4 @@ async def _passed(work: Coroutine[Any, Any, Any], timeout_s: float) -> bool:
 
 
 def _address(settings: Settings) -> tuple[object, ...]:
-    return settings.host, settings.port, settings.uds, settings.fd
+    return settings.host, settings.port, settings.uds, settings.fd, settings.metrics_address

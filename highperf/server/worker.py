@@ -29,6 +29,7 @@ from highperf.server.board import OWN_LINE, Tally
 from highperf.server.door import LOOK_S, Door
 from highperf.server.loader import user_code_failure
 from highperf.server.logs import logger
+from highperf.server.metrics_server import MetricsServer
 from highperf.server.sockets import listen
 from highperf.values import SECOND, counted, show_decimal, show_duration, show_size
 from highperf.wire.router import Router
@@ -80,15 +81,17 @@ def new_server(
     segment: Segment | None = None,
     tls: ssl.SSLContext | None = None,
     line: int = OWN_LINE,
+    metrics_listeners: Sequence[socket.socket] = (),
 ) -> "Server":
     """A server that is ready to serve() on these sockets, in a loop of its own.
 
-    segment: of all workers; None: one of its own. tls: None: HTTP. line: of the board.
+    segment: of all workers; None: one of its own. tls: None: HTTP. line: of the board. metrics_listeners: for what
+    is for operators.
     """
     _raise_file_limit()
     loop = uvloop.new_event_loop()
     worker = Worker(router, settings, loop, app=app, fallback=app.fallback, segment=segment, tls=tls, line=line)
-    return Server(app, settings, worker, listeners)
+    return Server(app, settings, worker, listeners, metrics_listeners)
 
 
 def limits_in_force(settings: Settings, router: Router) -> str:
@@ -116,7 +119,12 @@ class Server:
     """One run of one application, which stop(), retire() or stop_quickly() ends."""
 
     def __init__(
-        self, app: Application, settings: Settings, worker: Worker, listeners: Sequence[socket.socket]
+        self,
+        app: Application,
+        settings: Settings,
+        worker: Worker,
+        listeners: Sequence[socket.socket],
+        metrics_listeners: Sequence[socket.socket] = (),
     ) -> None:
         self.app = app
         self.settings = settings
@@ -133,6 +141,7 @@ class Server:
         self._has_successor = False  # on the same sockets
         self._door = Door(worker.loop, worker, settings.backlog)
         self._adopting: set[asyncio.Task[None]] = set()
+        self._metrics = MetricsServer(worker, settings, metrics_listeners) if metrics_listeners else None
 
     def announce(self) -> None:
         """Tell clients that the end is near."""
@@ -195,6 +204,8 @@ class Server:
             code = await self._serve(on_ready) if await self._start_application() else EXIT_CLEAN
         finally:
             self.stop("the start failed")  # does nothing where a signal was the reason
+            if self._metrics:
+                self._metrics.close()
             await self._end_tasks()
         logger.info("Finished server process [%d]: %s", os.getpid(), self.totals())
         self.code = code
@@ -209,10 +220,14 @@ class Server:
             await self._stop_application()
             raise
         logger.info("Shutting down (%s)", await self._stopping)
+        if self._metrics and self._has_successor:
+            self._metrics.leave()
         self.announce()
         if self._drain_s > self.loop.time():
             await self._wait(self._drain_s, self._hurrying)
         await self._drain()
+        if self._metrics:
+            await self._metrics.end(self._deadline_s + CANCELLING_S)
         return await self._stop_application()
 
     # Start.
@@ -235,6 +250,8 @@ class Server:
             listen(listener, self.settings.backlog)  # create_server would keep a refusal to itself
         await self._door.add(OWN_SLOT, self._listeners)
         self.worker.ready = True
+        if self._metrics:
+            await self._metrics.begin(self.settings.backlog)
 
     # Stop.
 

@@ -4,6 +4,7 @@ import asyncio
 import contextvars
 import dataclasses
 import functools
+import re
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -269,7 +270,7 @@ def test_a_wrong_policy_is_refused_where_it_is_declared() -> None:
 
 
 def test_a_route_is_made_of_its_policies() -> None:
-    app = App(health=False)
+    app = App(health=False, metrics=False)
     limits = [RateLimit("100/s"), RateLimit("1/s", by="client")]
     app.post(
         "/orders/{id}",
@@ -288,7 +289,7 @@ def test_a_route_is_made_of_its_policies() -> None:
 
 
 def test_what_a_route_leaves_open_is_the_servers() -> None:
-    app = App(health=False, request_timeout="1s")
+    app = App(health=False, metrics=False, request_timeout="1s")
     app.get("/open")(nothing)
     app.get("/none", deadline=0)(nothing)
     app.get("/own", deadline="80ms")(nothing)
@@ -301,7 +302,7 @@ def test_what_a_route_leaves_open_is_the_servers() -> None:
 
 
 def test_a_router_is_made_anew_for_each_settings() -> None:
-    app = App(health=False)
+    app = App(health=False, metrics=False)
     app.get("/", breaker=True)(nothing)
     first, second = app.build(), app.build()
     assert first is not second
@@ -340,7 +341,7 @@ def test_limits_of_one_name_must_be_the_same() -> None:
 
 def with_breakers(**options: Any) -> App:
     """Routes with each value of the policy `breaker`."""
-    app = App(health=False, **options)
+    app = App(health=False, metrics=False, **options)
     app.get("/silent")(nothing)
     app.get("/own", breaker=True)(nothing)
     app.get("/none", breaker=False)(nothing)
@@ -348,6 +349,7 @@ def with_breakers(**options: Any) -> App:
     return app
 
 
+OPENMETRICS = "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5,*/*;q=0.1"
 NAMED = {"GET /own": "GET /own", "GET /none": None, "GET /db": "db", "POST /db": "db"}
 
 
@@ -374,7 +376,7 @@ def test_a_threshold_of_0_takes_the_breakers_from_all_routes() -> None:
 
 def test_a_breaker_made_elsewhere_is_used_as_it_is() -> None:
     own = CircuitBreaker("elsewhere", failures=3)
-    app = App(health=False, breaker=own, cb_failure_threshold=50)
+    app = App(health=False, metrics=False, breaker=own, cb_failure_threshold=50)
     app.get("/")(nothing)
     assert routes(app)["GET /"].breaker is own
     assert own.failures == 3
@@ -429,7 +431,7 @@ def test_a_breaker_is_made_before_the_app_serves_and_found_while_it_does() -> No
 
 
 def test_a_breaker_guards_a_block_of_a_handler() -> None:
-    app = App(health=False)
+    app = App(health=False, metrics=False)
     database = app.breaker("db", failures=2)
 
     @app.get("/")
@@ -578,6 +580,61 @@ def test_pattern_that_covers_it_is_no_health_of_its_own(path: str) -> None:
 
     with app.test_client() as client:
         assert [client.get(path).text for path in ("/healthz", "/readyz", "/other")] == ["ok", "ready", "pattern"]
+
+
+def test_metrics_are_served_as_text_or_openmetrics() -> None:
+    with App().test_client() as client:
+        plain, strict = client.get("/metrics"), client.get("/metrics", headers={"Accept": OPENMETRICS})
+        assert plain.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
+        assert strict.headers["content-type"] == "application/openmetrics-text; version=1.0.0; charset=utf-8"
+        assert strict.text.endswith("# EOF\n")
+        assert "# EOF" not in plain.text
+        assert "\nhttp_server_active_requests 1\n" in plain.text  # this one
+        assert client.head("/metrics").status == 200
+        assert client.post("/metrics").status == 405
+
+
+def test_requests_are_told_by_route_and_those_of_metrics_and_health_are_not() -> None:
+    app = App()
+    app.get("/shops/:shop")(nothing)
+    with app.test_client() as client:
+        for path in ("/shops/1", "/shops/2", "/elsewhere", "/healthz", "/metrics"):
+            client.get(path)
+        text = client.get("/metrics").text
+    counts = re.findall(r'_count{.*?http_route="(.*?)",http_response_status_code="(\d+)".*?} (\d+)\n', text)
+    assert counts == [("", "404", "1"), ("/shops/:shop", "204", "2")]
+
+
+def test_own_metrics_go_before_the_servers() -> None:
+    app = App()
+
+    @app.get("/metrics")
+    def own(request: Request) -> str:
+        return "mine"
+
+    with app.test_client() as client:
+        assert client.get("/metrics").text == "mine"
+
+
+def test_metrics_pass_through_no_guard_and_no_middleware() -> None:
+    app = App(rate_limit_rps=0.001, rate_limit_capacity=1)
+
+    @app.middleware
+    async def see(request: Request, call_next: Any) -> Any:
+        raise AssertionError
+
+    with app.test_client() as client:
+        assert [client.get("/metrics").status for _ in range(3)] == [200, 200, 200]
+
+
+def test_metrics_can_be_turned_off() -> None:
+    with App(metrics=False).test_client() as client:
+        assert client.get("/metrics").status == 404
+
+
+def test_metrics_with_an_address_of_their_own_are_not_served_beside_the_application() -> None:
+    with App(metrics_address="127.0.0.1:0").test_client() as client:
+        assert client.get("/metrics").status == 404
 
 
 def test_health_can_be_turned_off() -> None:

@@ -74,6 +74,7 @@ def test_help_lists_the_flags_by_group() -> None:
         "Limits",
         "Guards",
         "Output",
+        "Metrics",
         "Reference API (served when no APP is given)",
         "Instead of serving",
     ]

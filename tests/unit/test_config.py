@@ -73,6 +73,8 @@ CONTRACT = [
     ("forwarded_allow_ips", "FORWARDED_ALLOW_IPS", (ip_network("127.0.0.1"), ip_network("::1"))),
     ("server_header", "HIGHPERF_SERVER_HEADER", True),
     ("log_level", "HIGHPERF_LOG_LEVEL", "info"),
+    ("metrics", "HIGHPERF_METRICS", True),
+    ("metrics_address", "METRICS_ADDRESS", ""),
 ]
 
 

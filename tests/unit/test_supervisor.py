@@ -3,7 +3,7 @@
 import asyncio
 import signal
 import socket
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any
@@ -76,7 +76,7 @@ class FakeWorker:
             return stage.result()
         raise BootFailure("no database", code=self.exited.result())
 
-    def place(self, slot: int, listeners: list[socket.socket]) -> None:
+    def place(self, slot: int, listeners: list[socket.socket], metrics: Sequence[socket.socket] = ()) -> None:
         self.slot = slot
 
     def is_silent(self, now_ns: int, timeout_ns: int) -> bool:
