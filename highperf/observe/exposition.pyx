@@ -97,6 +97,7 @@ cdef list CELLS = [
     (FAMILY_ACTIVE_REQUESTS, "http_server_active_requests", "gauge", "", None, None,
      "Requests that are being answered."),
 ]
+cdef list STATES = ["", "closed", "open", "half-open", "ramp"]      # of a breaker, by what layout calls them
 cdef frozenset OF_ONE_WORKER = frozenset({FAMILY_LOOP_LAG_NS, FAMILY_RESIDENT_BYTES})
 
 
@@ -331,9 +332,12 @@ cdef class Exposition:
         cdef dict values = self.values_of(number, first, second)
         if first is None:
             values.setdefault((), 0)
-        if number == FAMILY_BREAKER_STATE:          # of those that there are no more, nothing holds
-            present = {labels[0] for labels, value in values.items() if value}
-            values = {labels: value for labels, value in values.items() if labels[0] in present}
+        if number == FAMILY_BREAKER_STATE:
+            values = {
+                (*labels, (second, state)): int(state == STATES[value])
+                for labels, value in values.items() if 0 < value < len(STATES)      # 0: there is none of this name now
+                for state in STATES[1:]
+            }
         if not values:
             return
         self.put_head_c(name, kind, unit, words)
@@ -353,7 +357,7 @@ cdef class Exposition:
                 labels = ((first, f"{key >> WORKER_SHIFT & WORKER_MASK}"),)
             elif first is not None:
                 labels = ((first, self.sums.name_c(key >> CELL_FIRST_SHIFT & NAME_MASK)),)
-                if second is not None:
+                if second is not None and number != FAMILY_BREAKER_STATE:
                     labels += ((second, self.sums.name_c(key >> CELL_SECOND_SHIFT & NAME_MASK)),)
             values[labels] = values.get(labels, 0) + value
         return values
