@@ -28,7 +28,6 @@ from highperf.segment cimport Segment, store_word
 BUCKETS, METRIC_BLOCKS, METRIC_CELLS, METRIC_NAMES = _BUCKETS, _METRIC_BLOCKS, _METRIC_CELLS, _METRIC_NAMES
 METHODS = ("_OTHER", "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT")
 ENDINGS = ("sent", "cut", "left")
-GAUGES_FROM = 128
 
 
 def identity(MetricTable table, str name):
@@ -136,3 +135,9 @@ def numbers(Segment segment, int family, *, lines=None):
 
 def series(Metrics metrics):
     return metrics.used_blocks, metrics.used_cells
+
+
+def names(Segment segment):
+    """How many names have an entry."""
+    cdef MetricNames* table = <MetricNames*>segment.area_c("metric names", sizeof(MetricNames))
+    return sum([table.entries[index].state != 0 for index in range(_METRIC_NAMES)])

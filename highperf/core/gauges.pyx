@@ -2,7 +2,6 @@
 # how it stands, and what others have counted since (breakers, the buffer pool). Must not know who reads it.
 
 cimport cython
-from libc.stdint cimport int64_t
 from highperf.core.worker cimport Worker
 from highperf.guards.breaker cimport CircuitBreaker
 from highperf.observe.layout cimport (
