@@ -3,7 +3,7 @@
 import pytest
 
 from highperf.segment import Segment
-from highperf.server.board import Board, Line, Tally, beat_period_s
+from highperf.server.board import OWN_LINE, Board, Line, Tally, beat_period_s
 
 SECOND = 1_000_000_000
 
@@ -24,6 +24,13 @@ def test_lines_are_apart_and_blank_when_they_are_taken_again() -> None:
     board.give_back(first)
     assert board.take().number == first.number
     assert first.tally == Tally()
+
+
+def test_the_first_line_is_that_of_a_process_that_serves_itself() -> None:
+    board = Board(Segment.create(1024 * 1024), own=True)
+    assert board.take().number == 1
+    board.free(OWN_LINE)
+    assert board.take().number == 0
 
 
 @pytest.mark.parametrize(

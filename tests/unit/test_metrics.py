@@ -1,5 +1,7 @@
 """What one worker counts, as others find it in the segment."""
 
+import os
+import signal
 from typing import Any
 
 import pytest
@@ -115,6 +117,27 @@ def test_who_is_killed_between_publishing_a_key_and_counting_leaves_a_valid_zero
     assert probe.series(successor)[0] == 2
     probe.observe(successor, route(probe, successor, "/a"))
     assert probe.requests(segment)[("/a", "GET", 200, "sent", 1, "http")] == 2
+
+
+def test_processes_that_are_killed_while_they_count_lose_nothing_that_was_counted(probe: Any, segment: Segment) -> None:
+    batch, batches = 1000, 0
+    for _ in range(5):
+        told, telling = os.pipe()
+        if (pid := os.fork()) == 0:
+            worker = Metrics(segment, 1)
+            while True:
+                probe.observe(worker, route(probe, worker, "/a"), spent_ns=7, times=batch)
+                os.write(telling, b".")
+        os.read(told, 1)
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        os.set_blocking(told, False)
+        os.close(telling)
+        batches += 1 + len(os.read(told, 1 << 20))
+        os.close(told)
+    [(sum_ns, buckets)] = probe.histograms(segment).values()
+    assert batches * batch <= sum(buckets) <= (batches + 5) * batch
+    assert sum(buckets) <= sum_ns / 7 <= sum(buckets) + 5
 
 
 def test_who_is_killed_while_writing_a_name_costs_its_entry(probe: Any, segment: Segment) -> None:

@@ -124,7 +124,8 @@ class Scene:
         self.loop = loop
         self.started: list[FakeWorker] = []
         self.next_start = asyncio.Event()
-        self.supervisor = Supervisor(loop, self._start, settings, Notifier())
+        self.restarts: list[str] = []
+        self.supervisor = Supervisor(loop, self._start, settings, Notifier(), self.restarts.append)
         self.running: asyncio.Task[int] | None = None
 
     def _start(self, leaving: Callable[[Part, str], None], exiting: Callable[[Part], None]) -> FakeWorker:
@@ -288,6 +289,35 @@ def test_a_worker_whose_loop_stands_is_asked_for_its_stacks_killed_and_replaced(
         (await stage.born(3)).boot()
         await stage.loop.settle()
         assert stage.started[0].told[-1] == ("release", 1)
+        assert await stage.finish() == 0
+
+    play(scene)
+
+
+def test_each_restart_is_told_with_its_reason_once() -> None:
+    async def scene(stage: Scene) -> None:
+        await stage.begin()
+        assert stage.restarts == []
+        stage.started[1].end(GONE)
+        (await stage.born(3)).boot()
+        await stage.loop.settle()
+        stage.started[2].end(1)
+        (await stage.born(4)).end(3)  # a start that fails is no restart yet
+        (await stage.born(5)).boot()
+        await stage.loop.settle()
+        stage.started[4].leave()
+        (await stage.born(6)).boot()
+        await asyncio.sleep(1)
+        stage.started[5].obedient = False
+        await asyncio.wait((stage.started[5].exited,))
+        (await stage.born(7)).boot()
+        await stage.loop.settle()
+        assert stage.restarts == ["killed", "exited", "recycled", "hung"]
+        stage.supervisor.reload("SIGHUP")
+        for count in (8, 9):
+            (await stage.born(count)).boot()
+            await asyncio.sleep(1)
+        assert stage.restarts[4:] == ["reload", "reload"]
         assert await stage.finish() == 0
 
     play(scene)
