@@ -143,7 +143,7 @@ cdef int answer_directly_c(
     if route.kind == ROUTE_HEALTH:
         send_whole_c(stream, 200, PLAIN, OK, None)
         return stream.finish_c()
-    if worker.subject is not None:
+    if worker.subject is not None and not worker.ready:
         worker = worker.subject
     if worker.ready:
         send_whole_c(stream, 200, PLAIN, READY, None)

@@ -31,7 +31,7 @@ class Worker:
         segment: shared with the other workers of the server; default: one of its own.
         tls: secures every connection; None: none.
         line: of the board: where it counts, in the segment. No other process may have it.
-        subject: the worker whose readiness and metrics this one tells; default: its own.
+        subject: the worker whose readiness, unless it is ready itself, and metrics this one tells; default: its own.
 
     Raises:
         ValueError: a limit is out of range.

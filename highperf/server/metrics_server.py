@@ -19,7 +19,7 @@ from highperf.server.sockets import listen
 from highperf.wire.router import Router
 
 CONNECTIONS_MOST: Final = 64  # then idle ones end for new ones
-ENDING_S: Final = 0.2  # for scrapes that are under way, when all else is over
+ENDING_S: Final = 0.35  # for scrapes that are under way, when all else is over; more than a silent one may take
 LOOK_S: Final = 0.01
 
 
@@ -30,7 +30,6 @@ class MetricsServer:
         own = replace(settings, metrics=False, rate_limit_rps=0.0, limit_connections=CONNECTIONS_MOST)
         self._loop = worker.loop
         self._worker = Worker(_routes(settings), own, worker.loop, segment=worker.segment, subject=worker)
-        self._worker.ready = True
         self._listeners = list(listeners)
         self._servers: list[asyncio.Server] = []
 
@@ -47,12 +46,15 @@ class MetricsServer:
         """Accept no more connections: others do."""
         self._close_sockets()
         self._worker.begin_drain()
+        self._worker.ready = True  # as the server is, for whoever was let in before
 
     async def end(self, until_s: float) -> None:
-        """Let scrapes that are under way end, but not for long, nor beyond loop.time() of until_s."""
+        """Let what is under way end, but not for long, nor beyond loop.time() of until_s."""
         self._close_sockets()
         for _ in range(int(ENDING_S / LOOK_S)):
-            if not self._worker.in_flight or self._loop.time() >= until_s:
+            # who was let in before others do is answered, but nobody who only keeps a connection holds up the end
+            waited_for = self._worker.connections if self._worker.draining else self._worker.in_flight
+            if not waited_for or self._loop.time() >= until_s:
                 break
             await asyncio.sleep(LOOK_S)
         self.close()
