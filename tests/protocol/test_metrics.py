@@ -1,5 +1,6 @@
 """Each kind of request and connection is counted once, under names that no client chooses."""
 
+import ssl
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -7,7 +8,7 @@ import pytest
 
 from highperf import Request, Response
 from tests import compiled
-from tests.protocol.harness import GET, Wire, chunked, post
+from tests.protocol.harness import GET, Client, Wire, chunked, post
 
 Key = tuple[str, str, int, str, int, str]
 
@@ -183,6 +184,26 @@ def test_a_peer_that_takes_nothing_is_a_connection_error(wire: Wire, numbers: An
     client.send(GET % b"/large")
     wire.advance(3)
     assert numbers(ERRORS) == {("write_timeout",): 1}
+
+
+def test_a_reset_is_a_connection_error(wire: Wire, numbers: Any) -> None:
+    client = wire.connect()
+    client._protocol.connection_lost(ConnectionResetError())
+    client.leave()
+    assert numbers(ERRORS) == {("reset",): 1}
+
+
+def test_handshakes_that_fail_are_connection_errors(
+    tls_contexts: tuple[ssl.SSLContext, ssl.SSLContext], probe: Any
+) -> None:
+    wire = Wire(*tls_contexts)
+    silent, plain = Client(wire, "192.0.2.1"), Client(wire, "192.0.2.2")
+    wire.clients += [silent, plain]
+    plain.send(GET % b"/now/a")
+    wire.advance(11)
+    assert probe.numbers(wire.worker.segment, ERRORS) == {("tls_handshake",): 1, ("tls_timeout",): 1}
+    assert probe.numbers(wire.worker.segment, CONNECTIONS) == {(): 2}
+    wire.close()
 
 
 # ---- guards -----------------------------------------------------------------------------------------------
