@@ -130,6 +130,7 @@ cdef class Worker:
 
     cdef long long touch_c(self) noexcept
     cdef int give_back_c(self) except -1
+    cdef int set_limits_c(self, settings) except -1
     cdef int count_in_c(self, int line) except -1
     cdef int warn_c(self, str message, tuple details) except -1
     cdef int arm_c(self, TimeoutList timeouts, Timer* timer) except -1

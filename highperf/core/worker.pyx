@@ -102,7 +102,7 @@ cdef class Worker:
         self.spare_heads = []
         self.read_buffer = PyMemoryView_FromMemory(self.read_data, READ_SIZE, PyBUF_WRITE)
         self.sealed_buffer = PyMemoryView_FromMemory(self.sealed_data, READ_SIZE, PyBUF_WRITE)
-        self.set_limits(settings)
+        self.set_limits_c(settings)
         self.proxies = TrustedProxies(settings.forwarded_allow_ips)
         self.standing = StandingFields(settings.server_header)
         self.make_timers(settings)
@@ -121,7 +121,7 @@ cdef class Worker:
         free(self.read_data)
         free(self.sealed_data)
 
-    def set_limits(self, settings):
+    cdef int set_limits_c(self, settings) except -1:
         self.limits.line_bytes = settings.limit_request_line
         self.limits.field_bytes = settings.limit_request_field_size
         self.limits.fields = settings.limit_request_fields
@@ -131,6 +131,7 @@ cdef class Worker:
         self.limit_body_rate = settings.limit_body_rate
         if self.limits.line_bytes >= PATH_SIZE:
             raise ValueError(f"limit_request_line must be below {PATH_SIZE}")
+        return 0
 
     cdef int count_in_c(self, int line) except -1:
         # line: of the board; its counts are this process's now.

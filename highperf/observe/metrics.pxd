@@ -38,7 +38,7 @@ cdef inline int reason_of_c(int status) noexcept nogil:
 
 
 cdef class MetricTable:
-    cdef readonly Segment segment
+    cdef Segment segment            # keeps the names alive
     cdef MetricNames* names             # lie in the segment
 
     # The identity of a name, which gets one if it has none yet; NAME_OTHER where there is no room.
