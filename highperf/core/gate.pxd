@@ -40,7 +40,7 @@ cdef class Limit:
     cdef object function
     cdef long long cost
     cdef Refusal refusal
-    cdef readonly str name      # what clients are told
+    cdef str name               # what clients are told
     cdef int64_t* admitted      # cells of metrics, or untold
     cdef int64_t* refused
     cdef int64_t untold
