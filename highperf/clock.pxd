@@ -37,6 +37,13 @@ cdef inline long long unix_s() noexcept nogil:
     return <long long>ts.tv_sec
 
 
+cdef inline long long unix_ns() noexcept nogil:
+    # Wall clock: for what is told to others, never for a limit.
+    cdef timespec ts
+    clock_gettime(CLOCK_REALTIME, &ts)
+    return <long long>ts.tv_sec * 1_000_000_000 + ts.tv_nsec
+
+
 cdef inline long long files_s() noexcept nogil:
     # The second that a file which is written to now is marked with: once it is over, no file will be.
     cdef timespec ts

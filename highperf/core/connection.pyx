@@ -23,8 +23,8 @@ from libc.stdlib cimport calloc
 from libc.string cimport memmove
 from highperf.core.body cimport BodyReader
 from highperf.core.cycle cimport (
-    ROUTE_HANDLER, Match, RequestCycle, Route, answer_directly_c, choose_route_c, find_endpoint_c, problem_c,
-    send_response_c, start_cycle_c,
+    ROUTE_FILES, ROUTE_HANDLER, Match, RequestCycle, Route, answer_directly_c, choose_route_c, find_endpoint_c,
+    problem_c, send_response_c, start_cycle_c,
 )
 from highperf.core.gate cimport Gate
 from highperf.core.incoming cimport BODY_CHUNKED, BODY_LENGTH, BODY_NONE, Incoming
@@ -36,6 +36,7 @@ from highperf.core.worker cimport KEY_FAILED, PASSED, Worker
 from highperf.guards.deadlines cimport TimeoutList, armed_c, disarm_c
 from highperf.observe.exchange cimport ENDING_CUT, ENDING_SENT
 from highperf.observe.metrics cimport REASON_BODY_TIMEOUT, REASON_RESET, reason_of_c
+from highperf.observe.traces cimport TRACE_SAMPLED
 from highperf.wire.buffers cimport Buffer
 from highperf.wire.chunked cimport ChunkDecoder
 from highperf.wire.parser cimport (
@@ -239,6 +240,10 @@ cdef class HttpProtocol(Incoming):
         self.exchange.method = head.method
         self.exchange.minor = head.minor
         self.request_head = <void*>head
+        if self.worker.tracer is not None and (
+            route is None or route.kind == ROUTE_HANDLER or route.kind == ROUTE_FILES
+        ):
+            self.worker.tracer.begin_c(self, head)
         self.minor = head.minor
         self.persistent = head.keep_alive and head.method != METHOD_CONNECT
         self.head_only = head.method == METHOD_HEAD
@@ -272,7 +277,9 @@ cdef class HttpProtocol(Incoming):
         # Whoever still holds the head after the first step must find its octets after the next
         # read. Two references are ours: the caller's, and the worker's or self.head.
         cdef Worker worker = self.worker
-        cdef bint wanted = Py_REFCNT(head) > 2 or (self.busy and worker.wants_heads)
+        cdef bint wanted = Py_REFCNT(head) > 2 or (
+            self.busy and (worker.wants_heads or self.exchange.trace.flags & TRACE_SAMPLED)
+        )
         if self.head is None:
             if not wanted:
                 self.request_head = NULL

@@ -71,6 +71,7 @@ cdef class RequestCycle(StepTask):
     cdef int finish_c(self) except -1
     cdef int start_parts_c(self, Response response) except -1
     cdef int fail_c(self, object error) except -1
+    cdef int record_c(self, object error) except -1
 
 
 cdef Endpoint find_endpoint_c(Worker worker, Head head, Match* match)

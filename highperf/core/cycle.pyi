@@ -5,6 +5,7 @@ from highperf.core.file_answer import FileMount
 from highperf.core.request import Request
 from highperf.core.task import StepTask
 from highperf.errors import HTTPError
+from highperf.observe.traces import TraceContext
 from highperf.wire.response import Response
 
 @final
@@ -117,6 +118,10 @@ class RequestCycle(StepTask):
     @property
     def unanswered(self) -> bool:
         """Whether its client still waits for the end of the answer."""
+
+    @property
+    def trace(self) -> TraceContext | None:
+        """That of its request, as Request.trace; None: it has been answered."""
 
     async def send_parts(self, response: Response) -> None:
         """Sends the parts of a streamed answer."""

@@ -19,6 +19,7 @@ from highperf.guards.breaker cimport OUTCOME_FAILURE, OUTCOME_IGNORED, OUTCOME_S
 from highperf.guards.deadlines cimport NEVER, disarm_c
 from highperf.guards.shedder cimport Shedder
 from highperf.observe.layout cimport NAME_UNMATCHED
+from highperf.observe.traces cimport TRACE_SAMPLED
 from highperf.wire.parser cimport METHOD_CONNECT, METHOD_GET, METHOD_HEAD, METHOD_OPTIONS, Head
 from highperf.wire.request cimport decode_path_c, has_percent_c
 from highperf.wire.response cimport (
@@ -269,6 +270,10 @@ cdef RequestCycle start_cycle_c(
     cycle.head_only = head.method == METHOD_HEAD
     cycle.pass_ = -1
     cycle.budget_ns = NEVER
+    if worker.tracer is not None and stream.exchange.trace.known:
+        request.trace_known = stream.exchange.trace
+        if request.trace_known.flags & TRACE_SAMPLED:
+            worker.tracer.open_c(stream, head, cycle._context)
     return cycle
 
 
@@ -548,10 +553,20 @@ cdef class RequestCycle(StepTask):
         if self.started:
             if not isinstance(error, CancelledError):
                 self.log("unhandled exception while streaming the answer of", error)
+                self.record_c(error)
             self.report_c(OUTCOME_FAILURE)
             self.stream.abort_c()
             return self.finish_c()
         return self.respond_c(self.response_for(error))
+
+    cdef int record_c(self, object error) except -1:
+        if self.stream.span is not None:
+            self.worker.tracer.fail_c(self.stream, error)
+        return 0
+
+    @property
+    def trace(self):
+        return None if self.request is None else self.request.trace
 
     def stopped(self):
         return self.request.cancel_reason is not None
@@ -567,6 +582,7 @@ cdef class RequestCycle(StepTask):
         if isinstance(error, CancelledError) and self.stopped():
             return problem_c(503, request.cancel_reason, instance, {"request_id": request.id}, RETRY_SOON)
         self.log("unhandled exception in", error)
+        self.record_c(error)
         return problem_c(500, "the handler failed; the server's log has more under this request id", instance,
                          {"request_id": request.id}, None)
 

@@ -3,6 +3,7 @@
 from highperf.core.body cimport BodyReader
 from highperf.core.stream cimport Stream
 from highperf.core.worker cimport Worker
+from highperf.observe.traces cimport Trace, TraceContext
 from highperf.wire.parser cimport Head
 from highperf.wire.router cimport Endpoint, PathParams
 
@@ -23,6 +24,8 @@ cdef class Request:
     cdef object client_
     cdef object scheme_
     cdef object certificate_
+    cdef Trace trace_known      # as far as it is known
+    cdef TraceContext trace_
     cdef str path_
     cdef str id_
     cdef public str cancel_reason

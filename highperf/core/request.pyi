@@ -3,6 +3,7 @@ from types import SimpleNamespace
 from typing import Any, TypeVar, final, overload
 
 from highperf.errors import HTTPError
+from highperf.observe.traces import TraceContext
 from highperf.wire.request import Headers, Query
 
 _T = TypeVar("_T")
@@ -52,6 +53,14 @@ class Request:
     @property
     def route(self) -> str | None:
         """The pattern of the route that took the request; None in middleware where none did."""
+
+    @property
+    def trace(self) -> TraceContext:
+        """The trace that it belongs to, by the caller's ``traceparent`` (W3C Trace Context), or one that begins here.
+
+        ``request.trace.traceparent`` and ``.tracestate`` are what to send with calls to others. Where no spans
+        are recorded, the caller's span stands for the request's own.
+        """
 
     @property
     def deadline(self) -> float | None:

@@ -10,6 +10,7 @@ from libc.math cimport INFINITY
 from libc.string cimport memcmp
 from highperf.core.body cimport BodyReader, empty_body_c
 from highperf.guards.deadlines cimport NEVER
+from highperf.observe.traces cimport trace_context_c
 from highperf.wire.parser cimport METHOD_OTHER, Head, Span
 from highperf.wire.request cimport headers_of_c, path_text_c, query_of_c
 
@@ -149,6 +150,16 @@ cdef class Request:
         if self.id_ is None:
             self.id_ = self.worker.next_request_id_c()
         return self.id_
+
+    @property
+    def trace(self):
+        if self.trace_ is None:
+            if not self.trace_known.known:
+                self.worker.traces.begin_c(self.head, &self.trace_known)
+                if self.stream_ is not None:
+                    self.stream_.exchange.trace = self.trace_known
+            self.trace_ = trace_context_c(&self.trace_known, self.head)
+        return self.trace_
 
     @property
     def deadline(self):

@@ -32,6 +32,7 @@ cdef class FileHolder(TimerOwner):
 cdef class Stream(TimerOwner):
     cdef Exchange exchange          # of the running request, for the worker's observers
     cdef object route               # its Route, or None
+    cdef object span                # what is recorded of it, while its handler runs; or None
 
     # The four verbs. After finish_c or abort_c the stream belongs to the next request.
     # start_c: length is the body's size, or LENGTH_UNKNOWN.

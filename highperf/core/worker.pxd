@@ -4,9 +4,11 @@
 from libc.stdint cimport int64_t
 from highperf.core.proxies cimport TrustedProxies
 from highperf.core.stream cimport Stream
+from highperf.core.tracing cimport Tracer
 from highperf.guards.deadlines cimport TimeoutList, Timer, TimerWheel
 from highperf.guards.shedder cimport Shedder
 from highperf.observe.metrics cimport Metrics
+from highperf.observe.traces cimport TraceSource
 from highperf.segment cimport Segment
 from highperf.wire.buffers cimport Buffer, BufferPool
 from highperf.wire.parser cimport Head, Limits
@@ -74,6 +76,8 @@ cdef class Worker:
     cdef int64_t* verdict_cells[VERDICTS]   # where verdicts are counted besides; NULL: nowhere
     cdef bint observes                  # observed_c is to be called
     cdef bint wants_heads               # one wants the head of a request that outlives its first step
+    cdef TraceSource traces             # what finds out, or makes up, which trace a request belongs to
+    cdef Tracer tracer                  # None: no spans are recorded
 
     # time; now_ns is that of the current callback
     cdef long long now_ns

@@ -6,8 +6,10 @@ from ssl import SSLContext
 from typing import Any, final
 
 from highperf.core.proxies import TrustedProxies
+from highperf.core.tracing import Recorder
 from highperf.guards.shedder import Shedder
 from highperf.observe.metrics import Metrics
+from highperf.observe.traces import TraceSource
 from highperf.segment import Segment
 from highperf.wire.buffers import BufferPool
 from highperf.wire.router import Router
@@ -201,6 +203,13 @@ class Worker:
 
     def close(self) -> None:
         """Disarms the loop's timer."""
+
+    @property
+    def spans_dropped(self) -> int:
+        """Spans that were recorded and could not be exported."""
+
+    def record(self, recorder: Recorder, source: TraceSource) -> None:
+        """From now on record spans of the requests that the source samples."""
 
     def describe_requests(self) -> list[str]:
         """A line for each waiting request: method, path, request id."""

@@ -17,9 +17,11 @@ from libc.stdlib cimport free, malloc
 from highperf.clock cimport monotonic_ns, unix_s
 from highperf.core.proxies cimport TrustedProxies
 from highperf.core.stream cimport Stream
+from highperf.core.tracing cimport Tracer
 from highperf.guards.deadlines cimport NEVER, YEAR_NS, TimeoutList, Timer, TimerOwner, TimerWheel, armed_c
 from highperf.observe.layout cimport FAMILY_DEADLINES_MISSED, FAMILY_REJECTED
 from highperf.observe.metrics cimport Metrics
+from highperf.observe.traces cimport TRACE_SAMPLED, TraceSource
 from highperf.segment cimport Segment
 from highperf.wire.buffers cimport BufferPool
 from highperf.wire.parser cimport Head
@@ -78,6 +80,7 @@ cdef class Worker:
         self.sealed_data = <char*>malloc(READ_SIZE)
         if self.read_data == NULL or self.sealed_data == NULL:
             raise MemoryError()
+        self.traces = TraceSource()
 
     def __init__(
         self, Router router not None, settings, loop, *, app=None, fallback=None, Segment segment=None, tls=None,
@@ -455,7 +458,18 @@ cdef class Worker:
     cdef int observed_c(self, Stream stream, Head head) except -1:
         if self.metrics is not None:
             self.metrics.observe_c(&stream.exchange)
+        if self.tracer is not None and stream.exchange.trace.flags & TRACE_SAMPLED:
+            self.tracer.close_c(stream, head)
         return 0
+
+    @property
+    def spans_dropped(self):
+        return 0 if self.tracer is None else self.tracer.recorder.dropped
+
+    def record(self, recorder not None, TraceSource source not None):
+        self.traces = source
+        self.tracer = Tracer(recorder, source, self.logger)
+        self.observes = True
 
     cdef void count_c(self, int verdict) noexcept:
         self.refused_[verdict] += 1

@@ -2,6 +2,7 @@
 # it and hands it to the observers once, when the answer is over. Borrowed: the wire's next request reuses it.
 
 from libc.stdint cimport int64_t
+from highperf.observe.traces cimport Trace
 
 
 cdef enum Ending:
@@ -21,3 +22,4 @@ cdef struct Exchange:
     int status                  # 0: no answer had begun
     int ending
     bint open                   # it is being answered
+    Trace trace                 # which it belongs to, as soon as somebody wanted to know

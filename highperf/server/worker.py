@@ -17,7 +17,7 @@ import socket
 import ssl
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import uvloop
 
@@ -31,8 +31,12 @@ from highperf.server.loader import user_code_failure
 from highperf.server.logs import logger
 from highperf.server.metrics_server import MetricsServer
 from highperf.server.sockets import listen
+from highperf.server.tracing import start_tracing
 from highperf.values import SECOND, counted, show_decimal, show_duration, show_size
 from highperf.wire.router import Router
+
+if TYPE_CHECKING:
+    from highperf.server.spans import Recorder
 
 OWN_SLOT: Final = -1
 
@@ -42,7 +46,7 @@ EXIT_CRASH: Final = 1
 GRACE_S: Final = 0.4  # from the shutdown timeout to the end of the process
 CANCELLING_S: Final = 0.1  # of that, for cancelled requests to clean up and answer
 CLOSING_S: Final = 0.3  # of that, until application shutdown must be over
-ENDING_S: Final = 0.35  # of that, until tasks of the application must have ended
+ENDING_S: Final = 0.35  # of that, until tasks of the application must have ended, and spans are exported
 
 
 class Application(Protocol):
@@ -142,6 +146,7 @@ class Server:
         self._door = Door(worker.loop, worker, settings.backlog)
         self._adopting: set[asyncio.Task[None]] = set()
         self._metrics = MetricsServer(worker, settings, metrics_listeners) if metrics_listeners else None
+        self._recorder: Recorder | None = None
 
     def announce(self) -> None:
         """Tell clients that the end is near."""
@@ -200,6 +205,7 @@ class Server:
         on_ready: called when connections are accepted.
         """
         logger.info("Started server process [%d]", os.getpid())
+        self._recorder = start_tracing(self.worker)
         try:
             code = await self._serve(on_ready) if await self._start_application() else EXIT_CLEAN
         finally:
@@ -207,6 +213,8 @@ class Server:
             if self._metrics:
                 self._metrics.close()
             await self._end_tasks()
+            if self._recorder:
+                await self._recorder.export.finish(self._deadline_s + ENDING_S)
         logger.info("Finished server process [%d]: %s", os.getpid(), self.totals())
         self.code = code
         return code
@@ -228,6 +236,8 @@ class Server:
         await self._drain()
         if self._metrics:
             await self._metrics.end(self._deadline_s + CANCELLING_S)
+        if self._recorder:
+            self._recorder.export.force_flush()  # while the application shuts down
         return await self._stop_application()
 
     # Start.

@@ -45,6 +45,12 @@ OF_FILES = [
     b'W/"abc\xff" , "bc",,W/"',
     b"br;q=0.123 ,\tgzip ; Q=1.000,*;q=0",
 ]
+# Of traceparent and tracestate.
+OF_TRACES = [
+    b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+    b"cc-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01-what",
+    b" a=1 ,\ttenant@system=x y,, b=~ ,",
+]
 FIELD_SIZE = 64 * 1024
 LONG_VALUES = [
     (part * FIELD_SIZE)[-FIELD_SIZE:]
@@ -104,6 +110,11 @@ def test_nothing_beside_what_proxies_wrote_is_touched(pytestconfig: pytest.Confi
 
 def test_nothing_beside_what_is_asked_of_files_is_touched(pytestconfig: pytest.Config, tmp_path: Path) -> None:
     child = run_guarded(pytestconfig, tmp_path, OF_FILES, script="guarded_files", probe="files")
+    assert (child.returncode, child.stdout) == (0, "untouched\n"), child.stderr[-2000:]
+
+
+def test_nothing_beside_what_is_said_of_traces_is_touched(pytestconfig: pytest.Config, tmp_path: Path) -> None:
+    child = run_guarded(pytestconfig, tmp_path, OF_TRACES, script="guarded_traces", probe="traces")
     assert (child.returncode, child.stdout) == (0, "untouched\n"), child.stderr[-2000:]
 
 
