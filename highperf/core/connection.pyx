@@ -36,7 +36,7 @@ from highperf.core.worker cimport KEY_FAILED, PASSED, Worker
 from highperf.guards.deadlines cimport TimeoutList, armed_c, disarm_c
 from highperf.observe.exchange cimport ENDING_CUT, ENDING_SENT
 from highperf.observe.metrics cimport REASON_BODY_TIMEOUT, REASON_RESET, reason_of_c
-from highperf.observe.traces cimport TRACE_SAMPLED
+from highperf.observe.traces cimport is_sampled
 from highperf.wire.buffers cimport Buffer
 from highperf.wire.chunked cimport ChunkDecoder
 from highperf.wire.parser cimport (
@@ -240,9 +240,7 @@ cdef class HttpProtocol(Incoming):
         self.exchange.method = head.method
         self.exchange.minor = head.minor
         self.request_head = <void*>head
-        if self.worker.tracer is not None and (
-            route is None or route.kind == ROUTE_HANDLER or route.kind == ROUTE_FILES
-        ):
+        if self.worker.tracer is not None and (route is None or route.kind in (ROUTE_HANDLER, ROUTE_FILES)):
             self.worker.tracer.begin_c(self, head)
         self.minor = head.minor
         self.persistent = head.keep_alive and head.method != METHOD_CONNECT
@@ -278,8 +276,7 @@ cdef class HttpProtocol(Incoming):
         # read. Two references are ours: the caller's, and the worker's or self.head.
         cdef Worker worker = self.worker
         cdef bint wanted = Py_REFCNT(head) > 2 or (
-            self.busy and (worker.wants_heads or self.exchange.trace.flags & TRACE_SAMPLED)
-        )
+            self.busy and (worker.wants_heads or is_sampled(&self.exchange.trace)))
         if self.head is None:
             if not wanted:
                 self.request_head = NULL

@@ -19,7 +19,7 @@ from highperf.guards.breaker cimport OUTCOME_FAILURE, OUTCOME_IGNORED, OUTCOME_S
 from highperf.guards.deadlines cimport NEVER, disarm_c
 from highperf.guards.shedder cimport Shedder
 from highperf.observe.layout cimport NAME_UNMATCHED
-from highperf.observe.traces cimport TRACE_SAMPLED
+from highperf.observe.traces cimport is_sampled
 from highperf.wire.parser cimport METHOD_CONNECT, METHOD_GET, METHOD_HEAD, METHOD_OPTIONS, Head
 from highperf.wire.request cimport decode_path_c, has_percent_c
 from highperf.wire.response cimport (
@@ -272,7 +272,7 @@ cdef RequestCycle start_cycle_c(
     cycle.budget_ns = NEVER
     if worker.tracer is not None and stream.exchange.trace.known:
         request.trace_known = stream.exchange.trace
-        if request.trace_known.flags & TRACE_SAMPLED:
+        if is_sampled(&request.trace_known):
             worker.tracer.open_c(stream, head, cycle._context)
     return cycle
 

@@ -24,6 +24,7 @@ cdef class Gauges:
     cdef list breakers          # BreakerTally
     cdef long long hits         # of the pool, as they were told
     cdef long long misses
+    cdef long long dropped      # spans, likewise
     cdef long long longest_ns   # turn of the loop in the last beat
 
     cdef int64_t* active        # cells
@@ -34,3 +35,4 @@ cdef class Gauges:
     cdef int64_t* pool_in_use
     cdef int64_t* pool_hits
     cdef int64_t* pool_misses
+    cdef int64_t* spans_dropped

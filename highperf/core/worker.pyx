@@ -21,7 +21,7 @@ from highperf.core.tracing cimport Tracer
 from highperf.guards.deadlines cimport NEVER, YEAR_NS, TimeoutList, Timer, TimerOwner, TimerWheel, armed_c
 from highperf.observe.layout cimport FAMILY_DEADLINES_MISSED, FAMILY_REJECTED
 from highperf.observe.metrics cimport Metrics
-from highperf.observe.traces cimport TRACE_SAMPLED, TraceSource
+from highperf.observe.traces cimport TraceSource, is_sampled
 from highperf.segment cimport Segment
 from highperf.wire.buffers cimport BufferPool
 from highperf.wire.parser cimport Head
@@ -458,7 +458,7 @@ cdef class Worker:
     cdef int observed_c(self, Stream stream, Head head) except -1:
         if self.metrics is not None:
             self.metrics.observe_c(&stream.exchange)
-        if self.tracer is not None and stream.exchange.trace.flags & TRACE_SAMPLED:
+        if self.tracer is not None and is_sampled(&stream.exchange.trace):
             self.tracer.close_c(stream, head)
         return 0
 

@@ -20,6 +20,10 @@ cdef struct Trace:
     bint known                  # the rest has been found out
 
 
+cdef inline bint is_sampled(const Trace* trace) noexcept nogil:
+    return trace.flags & TRACE_SAMPLED
+
+
 # From octets, which are read between their ends alone. False: they are not valid, and nothing was changed.
 cdef bint read_traceparent_c(const char* octets, Py_ssize_t size, Trace* trace) noexcept nogil
 # Of one line; adds to the number of its list's members so far.
