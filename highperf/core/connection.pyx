@@ -23,7 +23,7 @@ from libc.stdlib cimport calloc
 from libc.string cimport memmove
 from highperf.core.body cimport BodyReader
 from highperf.core.cycle cimport (
-    ROUTE_FILES, ROUTE_HANDLER, Match, RequestCycle, Route, answer_directly_c, choose_route_c, find_endpoint_c,
+    ROUTE_HANDLER, Match, RequestCycle, Route, answer_directly_c, choose_route_c, find_endpoint_c,
     problem_c, send_response_c, start_cycle_c,
 )
 from highperf.core.gate cimport Gate
@@ -240,7 +240,7 @@ cdef class HttpProtocol(Incoming):
         self.exchange.method = head.method
         self.exchange.minor = head.minor
         self.request_head = <void*>head
-        if self.worker.tracer is not None and (route is None or route.kind in (ROUTE_HANDLER, ROUTE_FILES)):
+        if self.worker.tracer is not None and (route is None or not route.exempt):
             self.worker.tracer.begin_c(self, head)
         self.minor = head.minor
         self.persistent = head.keep_alive and head.method != METHOD_CONNECT
