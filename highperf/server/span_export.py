@@ -10,6 +10,7 @@ import contextlib
 import logging
 import os
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -45,6 +46,8 @@ class SpanExport(SpanProcessor):
         self._delay_s = _number(environ, "OTEL_BSP_SCHEDULE_DELAY", 5000) / 1000
         self._waiting: deque[ReadableSpan] = deque()
         self._failing = False
+        self._succeeded = False  # since something was dropped
+        self._dropped_s = 0.0  # time.monotonic() then
         self._lock = threading.Lock()  # of what several threads may drop
         self._wanted = threading.Event()  # there is reason to look at what waits
         self._ending = False
@@ -101,6 +104,7 @@ class SpanExport(SpanProcessor):
                 self._wanted.wait(self._delay_s)
                 self._wanted.clear()
                 self._export_all()
+                self._recover()
         finally:
             source.removeFilter(self._told)
             self._exporter.shutdown()
@@ -117,9 +121,14 @@ class SpanExport(SpanProcessor):
                 if self._ending:
                     self._drop(len(self._waiting), why)
                     return
-            elif self._failing and len(self._waiting) < self._most:
-                self._failing = False
-                logger.info("Spans are exported again; %s dropped so far", counted(self.dropped, "span"))
+            else:
+                self._succeeded = True
+
+    def _recover(self) -> None:
+        """Once nothing is dropped for a while, so that the log has a bound where too many come for long."""
+        if self._failing and self._succeeded and time.monotonic() - self._dropped_s >= self._delay_s:
+            self._failing = False
+            logger.info("Spans are exported again; %s dropped so far", counted(self.dropped, "span"))
 
     def _failure_of(self, batch: list[ReadableSpan]) -> str:
         """Export it; the empty text, or why that failed."""
@@ -137,6 +146,8 @@ class SpanExport(SpanProcessor):
         with self._lock:
             self.dropped += count
             first, self._failing = not self._failing, True
+            self._succeeded = False
+            self._dropped_s = time.monotonic()
         if first:
             logger.warning("Spans are dropped, for they cannot be exported: %s", why)
 

@@ -49,10 +49,10 @@ def exporter() -> Iterator[Exporter]:
     exporter.released.set()
 
 
-def start(exporter: Exporter, queue: int = 8, batch: int = 4) -> tuple[SpanExport, Callable[[int], None]]:
+def start(exporter: Exporter, queue: int = 8, delay_ms: int = 60_000) -> tuple[SpanExport, Callable[[int], None]]:
     """The export, and what ends so many spans."""
-    sizes = {"OTEL_BSP_MAX_QUEUE_SIZE": str(queue), "OTEL_BSP_MAX_EXPORT_BATCH_SIZE": str(batch)}
-    export = SpanExport(exporter, sizes | {"OTEL_BSP_SCHEDULE_DELAY": "60000"})
+    sizes = {"OTEL_BSP_MAX_QUEUE_SIZE": str(queue), "OTEL_BSP_MAX_EXPORT_BATCH_SIZE": "4"}
+    export = SpanExport(exporter, sizes | {"OTEL_BSP_SCHEDULE_DELAY": str(delay_ms)})
     provider = TracerProvider(shutdown_on_exit=False)
     provider.add_span_processor(export)
     tracer = provider.get_tracer("test")
@@ -105,16 +105,18 @@ def test_a_failure_is_told_once_and_so_is_its_end(
     caplog.set_level(logging.INFO)
     exporter.result = result
     exporter.released.set()
-    export, end = start(exporter)
-    for _ in range(3):
-        end(4)
-        assert exporter.over.acquire(timeout=PATIENCE_S)
+    export, end = start(exporter, queue=16, delay_ms=1)
+    end(12)
+    while export.dropped < 12:
+        exporter.over.acquire(timeout=0.001)
     exporter.result = SpanExportResult.SUCCESS
     end(4)
+    while "Spans are exported again" not in caplog.text:
+        exporter.over.acquire(timeout=0.001)
     finish(export)
     assert caplog.text.count("Spans are dropped") == 1
     assert caplog.text.count("Spans are exported again") == 1
-    assert (export.dropped, exporter.batches) == (12, [4])
+    assert (export.dropped, sum(exporter.batches)) == (12, 4)
 
 
 def test_an_exporter_that_hangs_does_not_hold_up_the_end(exporter: Exporter) -> None:
