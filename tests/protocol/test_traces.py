@@ -118,7 +118,8 @@ def test_its_span_is_the_current_one_of_its_handler_and_of_no_other(wire: Wire, 
 
 
 def test_what_the_server_answers_itself_is_told_of_too(wire: Wire, recorder: Recorder) -> None:
-    for path in (b"/nothing", b"/healthz", b"/readyz", b"/metrics"):
+    wire.connect().send(ASK % (b"/metrics", b"01"))  # whose answer takes several turns of the loop
+    for path in (b"/nothing", b"/healthz", b"/readyz"):
         wire.connect().ask(ASK % (path, b"01"))
     wire.connect().ask(b"bad\r\n\r\n")
     assert [(told.name, told.ended) for told in recorder.spans] == [("GET", (404, None))]
