@@ -284,10 +284,12 @@ files() {
     is 'POST /files/index.html: Allow' 'GET, HEAD, OPTIONS' "$(field allow)"
 }
 
-not_served_yet() {
-    # To be replaced when metrics are served.
+metrics() {
     ask GET /metrics
-    status_is ' (not served yet)' 404
+    status_is '' 200
+    is 'GET /metrics: Content-Type' 'text/plain; version=0.0.4; charset=utf-8' "$(field content-type)"
+    matches 'GET /metrics: requests of the checks before' \
+        'http_server_request_duration_seconds_count\{http_request_method="POST",http_route="/users",' "$body"
 }
 
 # ---- connections -------------------------------------------------------------------------------
@@ -335,7 +337,7 @@ refused_users
 refused_ids
 methods
 files
-not_served_yet
+metrics
 connections
 if [[ $base =~ ^http://(\[([^]]+)\]|([^/:]+))(:([0-9]+))?$ ]]; then
     host=${BASH_REMATCH[2]:-${BASH_REMATCH[3]}}

@@ -20,7 +20,6 @@ from highperf.wire.response import Response
 
 if TYPE_CHECKING:
     from highperf.core.request import Request
-    from highperf.observe.exposition import Fact
 
 TEXT: Final = "text/plain; version=0.0.4; charset=utf-8"
 OPENMETRICS: Final = "application/openmetrics-text; version=1.0.0; charset=utf-8"
@@ -53,7 +52,7 @@ def wants_openmetrics(accept: str) -> bool:
     return openmetrics > 0 and openmetrics >= text
 
 
-def facts_of(worker: Any) -> "list[Fact]":
+def facts_of(worker: Any) -> list[tuple[str, str, str, str, list[tuple[dict[str, str], object]]]]:
     """What is told of the server besides its counts. They began when the shared segment did, so that is when a
     server of several processes, which come and go, has started."""
     age_s = (time.monotonic_ns() - worker.segment.epoch_ns) / 1e9

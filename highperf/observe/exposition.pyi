@@ -3,9 +3,9 @@ from typing import Self, final
 
 from highperf.segment import Segment
 
-Fact = tuple[str, str, str, str, Sequence[tuple[Mapping[str, str], object]]]
-Family = tuple[int, str, str, str, str | None, str | None, str]
-Labels = tuple[tuple[str, str], ...]
+_Fact = tuple[str, str, str, str, Sequence[tuple[Mapping[str, str], object]]]
+_Family = tuple[int, str, str, str, str | None, str | None, str]
+_Labels = tuple[tuple[str, str], ...]
 
 @final
 class Sums:
@@ -36,7 +36,7 @@ class Exposition:
     """
 
     def __init__(
-        self, segment: Segment, own_line: int, *, openmetrics: bool = False, facts: Sequence[Fact] = ()
+        self, segment: Segment, own_line: int, *, openmetrics: bool = False, facts: Sequence[_Fact] = ()
     ) -> None: ...
     def step(self) -> bool:
         """See :meth:`Sums.step`."""
@@ -44,13 +44,13 @@ class Exposition:
     def parts(self) -> Iterator[bytes]:
         """The text, some 32 KiB at a time, once all is added up."""
 
-    def put_fact(self, fact: Fact) -> None:
+    def put_fact(self, fact: _Fact) -> None:
         """Writes one of the families that were given."""
 
-    def put_cells(self, family: Family) -> None:
+    def put_cells(self, family: _Family) -> None:
         """Writes a family of single numbers."""
 
-    def values_of(self, number: int, first: str | None, second: str | None) -> dict[Labels, int]:
+    def values_of(self, number: int, first: str | None, second: str | None) -> dict[_Labels, int]:
         """The numbers of a family by their labels."""
 
     @property
