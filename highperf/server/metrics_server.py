@@ -19,7 +19,7 @@ from highperf.server.sockets import listen
 from highperf.wire.router import Router
 
 CONNECTIONS_MOST: Final = 64  # then idle ones end for new ones
-ENDING_S: Final = 0.35  # for scrapes that are under way, when all else is over; more than a silent one may take
+ENDING_S: Final = 0.35  # when all else is over; a silent connection ends before that
 LOOK_S: Final = 0.01
 
 
@@ -49,12 +49,12 @@ class MetricsServer:
         self._worker.ready = True  # as the server is, for whoever was let in before
 
     async def end(self, until_s: float) -> None:
-        """Let what is under way end, but not for long, nor beyond loop.time() of until_s."""
+        """Answer whoever was let in, but not for long, nor beyond loop.time() of until_s."""
         self._close_sockets()
+        if not self._worker.draining:
+            self._worker.begin_drain()
         for _ in range(int(ENDING_S / LOOK_S)):
-            # who was let in before others do is answered, but nobody who only keeps a connection holds up the end
-            waited_for = self._worker.connections if self._worker.draining else self._worker.in_flight
-            if not waited_for or self._loop.time() >= until_s:
+            if not self._worker.connections or self._loop.time() >= until_s:
                 break
             await asyncio.sleep(LOOK_S)
         self.close()
