@@ -25,13 +25,13 @@ PROBE = "tests/unit/forwarded_probe.pyx"
 NETWORKS = tuple(map(ip_network, parts.NETWORKS))
 
 
-def load_probe() -> Any:
+def load_probe(source: str = PROBE) -> Any:
     def mkdir(name: str) -> Path:
         folder = compiled.ROOT / "build" / name
         folder.mkdir(parents=True, exist_ok=True)
         return folder
 
-    return compiled.load(SimpleNamespace(cache=SimpleNamespace(mkdir=mkdir)), PROBE)
+    return compiled.load(SimpleNamespace(cache=SimpleNamespace(mkdir=mkdir)), source)
 
 
 def node(dice: random.Random) -> str:

@@ -19,7 +19,6 @@ from highperf._version import __version__
 from highperf.config import (
     OPTIONS,
     Layers,
-    Option,
     Settings,
     describe,
     resolve,
@@ -27,6 +26,7 @@ from highperf.config import (
 )
 from highperf.env_file import EnvFile, read_env_file
 from highperf.errors import HighperfError
+from highperf.options import Option
 
 if TYPE_CHECKING:
     from highperf.server.launch import Launch
@@ -154,7 +154,7 @@ def _env_file(layers: Layers) -> EnvFile:
 def _start_logging(settings: Settings, warnings: list[str]) -> None:
     from highperf.server import logs
 
-    logs.configure(settings.log_level, warnings)
+    logs.configure(settings.log_level, warnings, form=settings.log_format)
 
 
 def _application(settings: Settings) -> "Application":

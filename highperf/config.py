@@ -14,6 +14,9 @@ from typing import Any, Final
 
 from highperf.env_file import EnvFile
 from highperf.errors import ConfigError
+from highperf.log_format import NAMED, parse_format
+from highperf.options import PREFIX, Option, option_of
+from highperf.options import setting as _setting
 from highperf.values import (
     FIELD_NAME,
     KIB,
@@ -40,13 +43,13 @@ from highperf.values import (
     rate,
     secret,
     several,
+    share,
     show_decimal,
     show_size,
     size,
     switchable,
 )
 
-PREFIX: Final = "HIGHPERF_"
 FAILURES_MOST: Final = 10_000  # of a circuit breaker, in a row
 FD_MOST: Final = 2**30
 REQUESTS_MOST: Final = 1_000_000
@@ -54,71 +57,6 @@ CONNECTIONS_MOST: Final = 1_000_000_000
 WORKERS_MOST: Final = 256
 COUNT_MOST: Final = 1_000_000_000
 BUILD_VARIABLES: Final = frozenset({"HIGHPERF_BUILD"})  # for setup.py; a developer's shell may hold it
-
-
-@dataclass(frozen=True, slots=True)
-class Option:
-    """One entry of the table: a setting under all of its names."""
-
-    name: str  # read_timeout, as App(...) calls it
-    attribute: str  # read_timeout_ns, as Settings calls it
-    variable: str  # READ_TIMEOUT
-    default: str  # as a user would write it
-    kind: Kind
-    about: str
-    group: str
-    for_app: bool  # App(...) may give it
-    for_run: bool  # app.run(...) may give it
-    reference_only: bool  # belongs to the reference API
-
-    @property
-    def flag(self) -> str:
-        return "--" + self.name.replace("_", "-")
-
-    @property
-    def is_argument(self) -> bool:
-        return self.name == "app"
-
-    @property
-    def is_switch(self) -> bool:
-        return self.kind.metavar == "BOOLEAN"
-
-    @property
-    def is_file(self) -> bool:
-        """Whether it names a file to read, at the start and again at a reload."""
-        return self.kind.metavar == "FILE"
-
-    @property
-    def is_list(self) -> bool:
-        return self.kind.metavar.endswith(",...")
-
-
-def _setting(
-    default: str,
-    kind: Kind,
-    group: str,
-    about: str,
-    *,
-    variable: str = "",
-    for_app: bool = True,
-    for_run: bool | None = None,
-    reference_only: bool = False,
-    unset: Any = "",
-) -> Any:
-    """A field of Settings, `unset` where it has no default; without `variable`, the environment variable is
-    PREFIX and the flag's name; without `for_run`, app.run(...) takes what App(...) takes."""
-    entry = {
-        "default": default,
-        "kind": kind,
-        "group": group,
-        "about": about,
-        "variable": variable,
-        "for_app": for_app,
-        "for_run": for_app if for_run is None else for_run,
-        "reference_only": reference_only,
-    }
-    return field(default=kind.parse(default) if default else unset, metadata=entry, repr=kind is not _SECRET)
-
 
 _APPLICATION: Final = "Application"
 _ADDRESS: Final = "Address"
@@ -131,6 +69,15 @@ _OUTPUT: Final = "Output"
 _METRICS: Final = "Metrics"
 _REFERENCE: Final = "Reference API (served when no APP is given)"
 
+
+def _access_format() -> Kind:
+    def parse(text: str) -> str:
+        parse_format(text)
+        return text
+
+    return Kind(parse, f"{', '.join(NAMED)}, json or a format", "FORMAT")
+
+
 _SWITCH: Final = boolean()
 _TEXT: Final = matching(r"[^\0]+", "some text", "TEXT")
 _FILE: Final = matching(r"[^\0]+", "the name of a file", "FILE")
@@ -140,7 +87,11 @@ _DESCRIPTOR: Final = optional(number("the number of an open file", least=0, most
 _TIMEOUT: Final = duration(off=True)
 _COUNT: Final = number("a whole number", least=0, most=COUNT_MOST)
 _LEVEL: Final = choice("LEVEL", "critical", "error", "warning", "info", "debug")
+_LOG_FORMAT: Final = choice("FORM", "text", "json")
+_FILENAME: Final = matching(r"[^\0]+", "the name of a file, or - for standard output", "PATH")
+_PATH: Final = matching(r"/[!-~]*|off", "a path such as /healthz, or off", "PATH")
 _HEADER: Final = switchable(matching(FIELD_NAME, "a field's name", "NAME"))
+_ID_HEADER: Final = switchable(matching(rf"(?=.{{1,64}}$){FIELD_NAME}", "a field's name of at most 64 letters", "NAME"))
 _SECRET: Final = secret()
 _TLS_VERSION: Final = choice("VERSION", "1.2", "1.3")
 _CLIENT_AUTH: Final = choice("WHEN", "none", "optional", "required")
@@ -362,7 +313,40 @@ class Settings:
     )
 
     server_header: bool = _setting("true", _SWITCH, _OUTPUT, "Send the Server header.")
+    request_id_header: str = _setting(
+        "X-Request-ID",
+        _ID_HEADER,
+        _OUTPUT,
+        "Field that answers tell the request's id in, and that trusted proxies may give it in; off: none.",
+    )
     log_level: str = _setting("info", _LEVEL, _OUTPUT, "Least severe event to log.")
+    log_format: str = _setting("text", _LOG_FORMAT, _OUTPUT, "Form of the events on standard error: text or json.")
+    access_log: bool = _setting("true", _SWITCH, _OUTPUT, "Write a line for each request that was answered.")
+    access_log_format: str = _setting(
+        "default",
+        _access_format(),
+        _OUTPUT,
+        "Form of these lines: default, common, combined, json, or gunicorn's atoms.",
+    )
+    access_log_file: str = _setting(
+        "-", _FILENAME, _OUTPUT, "File to write them to, which USR1 opens anew; -: standard output."
+    )
+    access_log_exclude: Sequence[str] = _setting(
+        "/healthz,/readyz,/metrics",
+        several(_PATH),
+        _OUTPUT,
+        "Paths whose requests are left out; off: none.",
+    )
+    access_log_slow_ns: int = _setting(
+        "0", _TIMEOUT, _OUTPUT, "Only requests that took longer than this, and those with status 5xx."
+    )
+    access_log_sample: float | None = _setting(
+        "",
+        optional(share()),
+        _OUTPUT,
+        "Share of the others that are told as well. Without: none beside --access-log-slow, else all.",
+        unset=None,
+    )
 
     metrics: bool = _setting("true", _SWITCH, _METRICS, "Count requests, and serve /metrics for Prometheus.")
     metrics_address: str = _setting(
@@ -413,13 +397,7 @@ class Settings:
         return self.rate_limit_capacity or max(1, int(self.rate_limit_rps))
 
 
-def _option(attribute: str, entry: Mapping[str, Any]) -> Option:
-    name = attribute.removesuffix("_ns")
-    variable = entry["variable"] or PREFIX + name.upper()
-    return Option(**{**entry, "name": name, "attribute": attribute, "variable": variable})
-
-
-OPTIONS: Final = tuple(_option(item.name, item.metadata) for item in fields(Settings) if item.metadata)
+OPTIONS: Final = tuple(option_of(item.name, item.metadata) for item in fields(Settings) if item.metadata)
 
 
 # What each kind of address consists of, the most special first.

@@ -100,6 +100,7 @@ class Kind:
     expected: str  # ends the sentence "expected ..."
     metavar: str
     show: Callable[[Any], str] = str  # takes a wrong value's text as well
+    hidden: bool = False  # not to be shown, wherever else the value is
 
 
 def duration(*, off: bool) -> Kind:
@@ -151,6 +152,20 @@ def rate() -> Kind:
     return Kind(parse, expected, "NUMBER", show_decimal)
 
 
+def share() -> Kind:
+    """A part of a whole, from 0 to 1."""
+
+    def parse(text: str) -> float:
+        if not _DECIMAL.fullmatch(text) or len(text) > _DIGITS_MAX:
+            raise ValueError(text)
+        value = float(text)
+        if value > 1:
+            raise ValueError(text)
+        return value
+
+    return Kind(parse, "a number from 0 to 1 such as 0.01", "SHARE", show_decimal)
+
+
 def boolean() -> Kind:
     def parse(text: str) -> bool:
         if text.lower() not in _BOOLEANS:
@@ -200,7 +215,7 @@ def split_address(text: str) -> tuple[str, int]:
 
 def secret() -> Kind:
     """Text that is never shown, nor said to be wrong."""
-    return Kind(str, "some text", "TEXT", lambda value: "******" if value else "")
+    return Kind(str, "some text", "TEXT", lambda value: "******" if value else "", hidden=True)
 
 
 def switchable(kind: Kind) -> Kind:

@@ -5,6 +5,7 @@ import io
 import re
 from collections.abc import Iterable
 from itertools import chain, repeat
+from typing import Any
 
 from highperf.testing import TestResponse
 
@@ -12,6 +13,7 @@ STATUS_LINE = re.compile(rb"HTTP/1\.1 [1-5]\d\d [\t\x20-\x7e]*")
 FIELD_LINE = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+: ?[\t\x20-\x7e\x80-\xff]*")
 DATE = re.compile(r"(Mon|Tue|Wed|Thu|Fri|Sat|Sun), \d\d [A-S][a-z]{2} \d{4} \d\d:\d\d:\d\d GMT")
 SINGLE = ["Date", "Server", "Content-Length", "Content-Type", "Transfer-Encoding", "Connection", "Location", "Allow"]
+SINGLE += ["X-Request-ID"]
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
@@ -30,6 +32,17 @@ class Answer(TestResponse):
     def closes(self) -> bool:
         """Whether it says that the connection ends."""
         return self.headers.get("Connection") == "close"
+
+    def problem(self) -> dict[str, Any]:
+        """Its problem, without the request id, which is that of the field."""
+        problem: dict[str, Any] = self.json()
+        assert problem.pop("request_id") == self.headers["X-Request-ID"]
+        return problem
+
+    @property
+    def lasting(self) -> list[bytes]:
+        """The lines of its head that another answer to such a request has too."""
+        return [line for line in self.head.splitlines() if not line.startswith((b"Date:", b"X-Request-ID:"))]
 
     def _check(self, method: str) -> None:
         status_line, *field_lines = self.head.removesuffix(b"\r\n\r\n").split(b"\r\n")

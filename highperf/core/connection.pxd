@@ -2,15 +2,11 @@
 
 from highperf.core.cycle cimport RequestCycle, Route
 from highperf.core.incoming cimport Incoming
-from highperf.core.proxies cimport Peer
 from highperf.wire.buffers cimport Buffer
 from highperf.wire.parser cimport Head
 
 
 cdef class HttpProtocol(Incoming):
-    # for the life of the connection
-    cdef Peer peer              # not met until somebody asks
-
     # input
     cdef Head head              # unfinished, or that of a request that outlived its read; else None
     cdef Buffer pending         # octets behind the running request; pooled; None when there are none

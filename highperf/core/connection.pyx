@@ -29,7 +29,7 @@ from highperf.core.cycle cimport (
 from highperf.core.gate cimport Gate
 from highperf.core.incoming cimport BODY_CHUNKED, BODY_LENGTH, BODY_NONE, Incoming
 from highperf.core.outgoing cimport TIMER_WRITE
-from highperf.core.proxies cimport client_key_of_c, client_of_c, scheme_of_c
+from highperf.core.request_ids cimport ID_FIELD_MOST
 from highperf.core.file_sending cimport Sending
 from highperf.core.stream cimport FILE_SENT, LENGTH_UNKNOWN, FileHolder
 from highperf.core.worker cimport KEY_FAILED, PASSED, Worker
@@ -77,6 +77,8 @@ cdef class HttpProtocol(Incoming):
     def connection_made(self, transport):
         self.connect_c(transport)
         self.worker.opened_c(self)
+        if self.worker.access_log is not None:
+            self.trusted_c()            # whose name it is, cannot be asked when the peer is gone
         self.worker.touch_c()
         self.wait_c(TIMER_PARTING if self.worker.draining else TIMER_HEAD)
 
@@ -236,10 +238,7 @@ cdef class HttpProtocol(Incoming):
 
     cdef int expect_answer_c(self, Head head, Route route) except -1:
         self.busy = True
-        self.open_exchange_c(route)
-        self.exchange.method = head.method
-        self.exchange.minor = head.minor
-        self.request_head = <void*>head
+        self.open_exchange_c(head, route)
         if self.worker.tracer is not None and (route is None or not route.exempt):
             self.worker.tracer.begin_c(self, head)
         self.minor = head.minor
@@ -378,25 +377,28 @@ cdef class HttpProtocol(Incoming):
 
     cdef int refuse_c(self, int status, str reason, const char* data, Py_ssize_t size) except -1:
         # Answers what cannot be understood or may not pass, and ends the connection.
-        self.log_refusal(status, reason, data[:min(size, 32)])
         self.worker.tell_c(reason_of_c(status))
         self.persistent = False
         self.wary = True
         self.busy = True
         if not self.exchange.open:      # it could not be understood
-            self.open_exchange_c(None)
+            self.open_exchange_c(None, None)
         if self.body is not None:
             self.body.detach_c()
-        return send_response_c(self, problem_c(status, reason, None, None, None))
+        self.log_refusal(status, reason, data[:min(size, 32)])
+        return send_response_c(self, problem_c(status, reason, None, self.request_id_c(), None, None))
 
     def log_refusal(self, status, reason, octets):
-        self.worker.warn_c("bad request from %s: %s (answered %s, began with %s)",
-                           (self.peer_c(), reason, status, octets.hex()))
+        cdef object peer = self.peer_c()
+        self.worker.warn_c(peer, "bad request from %s: %s (answered %s, began with %s) [request %s]",
+                           (peer, reason, status, octets.hex(), self.request_id_c()))
 
     # ---- Stream: the answer of the running request --------------------------------------------
 
     cdef int start_c(self, int status, bytes content_type, int64_t length, ResponseHeaders headers) except -1:
         cdef int persistence = PERSIST_DEFAULT
+        cdef char field[ID_FIELD_MOST]
+        cdef Py_ssize_t field_size
         if self.transport is None:
             return 0
         if not self.processing:
@@ -408,7 +410,7 @@ cdef class HttpProtocol(Incoming):
             self.wary = True            # the peer may have sent its next request
         if self.closing:
             self.persistent = False
-        self.exchange.status = status
+        self.note_answer_c(status, content_type, headers)
         self.expects_continue = False
         self.chunked = False
         self.mute = self.head_only or status == 204 or status == 304
@@ -425,7 +427,10 @@ cdef class HttpProtocol(Incoming):
             persistence = PERSIST_CLOSE
         elif self.minor == 0:
             persistence = PERSIST_KEEP
-        return write_head_c(self.out_c(), self.worker.standing, status, content_type, length, headers, persistence)
+        field_size = self.worker.ids.put_field_c(self, headers, field)
+        return write_head_c(
+            self.out_c(), self.worker.standing, status, content_type, length, headers, persistence, field, field_size
+        )
 
     cdef int send_c(self, const char* octets, Py_ssize_t size, object owner) except -1:
         if self.mute or size == 0 or self.transport is None:
@@ -476,18 +481,6 @@ cdef class HttpProtocol(Incoming):
         self.cycle = None
         self.body = None
         return self.close_c()
-
-    cdef object client_c(self, Head head):
-        return client_of_c(self.worker.proxies, self.transport, &self.peer, head)
-
-    cdef object scheme_c(self, Head head):
-        return scheme_of_c(self.worker.proxies, self.transport, &self.peer, head)
-
-    cdef Py_ssize_t client_key_c(self, Head head, char* key) except -1:
-        return client_key_of_c(self.worker.proxies, self.transport, &self.peer, head, key)
-
-    cdef object certificate_c(self):
-        return None if self.transport is None else self.transport.get_extra_info("peercert")
 
     # ---- the end ------------------------------------------------------------------------------
 

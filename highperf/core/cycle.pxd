@@ -82,6 +82,6 @@ cdef RequestCycle start_cycle_c(
 cdef int answer_directly_c(
     Worker worker, Stream stream, Head head, Route route, Endpoint endpoint, const Match* match
 ) except -1
-cdef Response unmatched_c(Head head, Endpoint endpoint)
-cdef Response problem_c(int status, str detail, str instance, dict members, object headers)
+cdef Response unmatched_c(Head head, Endpoint endpoint, str request_id)
+cdef Response problem_c(int status, str detail, str instance, str request_id, dict members, object headers)
 cdef int send_response_c(Stream stream, Response response) except -1

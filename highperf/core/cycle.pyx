@@ -138,7 +138,7 @@ cdef int answer_directly_c(
 ) except -1:
     # Everything that needs no handler.
     if route is None:
-        return send_response_c(stream, unmatched_c(head, endpoint))
+        return send_response_c(stream, unmatched_c(head, endpoint, stream.request_id_c()))
     if route.kind == ROUTE_FILES:
         return answer_with_file_c(worker, stream, head, route, match)
     if route.kind == ROUTE_HEALTH:
@@ -150,7 +150,7 @@ cdef int answer_directly_c(
         send_whole_c(stream, 200, PLAIN, READY, None)
         return stream.finish_c()
     state = "draining" if worker.announced else "starting"
-    return send_response_c(stream, problem_c(503, state, path_of(head), None, RETRY_SOON))
+    return send_response_c(stream, problem_c(503, state, path_of(head), None, None, RETRY_SOON))
 
 
 cdef int answer_with_file_c(Worker worker, Stream stream, Head head, Route route, const Match* match) except -1:
@@ -165,33 +165,33 @@ cdef int answer_with_file_c(Worker worker, Stream stream, Head head, Route route
     )
 
 
-cdef Response unmatched_c(Head head, Endpoint endpoint):
+cdef Response unmatched_c(Head head, Endpoint endpoint, str request_id):
     # The answer to a request that no route takes.
     if head.method == METHOD_CONNECT:
-        return problem_c(501, "this server is no proxy", None, None, None)
+        return problem_c(501, "this server is no proxy", None, request_id, None, None)
     if head.asterisk:
         return Response(status=204, headers={"Allow": "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"})
     if endpoint is None:
-        return problem_c(404, "nothing is served at this path", path_of(head), None, None)
+        return problem_c(404, "nothing is served at this path", path_of(head), request_id, None, None)
     if head.method == METHOD_OPTIONS:
         return Response(status=204, headers={"Allow": endpoint.allow_c()})
     method = head.base[head.method_token.start:head.method_token.start + head.method_token.size].decode("ascii")
-    detail = f"{method} is not among the methods of this path"
-    return problem_c(405, detail, path_of(head), None, {"Allow": endpoint.allow_c()})
+    words, allow = f"{method} is not among the methods of this path", {"Allow": endpoint.allow_c()}
+    return problem_c(405, words, path_of(head), request_id, None, allow)
 
 
 def unmatched(Request request not None):
-    return unmatched_c(request.head, request.endpoint)
+    return unmatched_c(request.head, request.endpoint, request.id)
 
 
 cdef str path_of(Head head):
-    return head.base[head.path.start:head.path.start + head.path.size].decode("ascii") or "/"
+    return head.base[head.path.start:head.path.start + head.path.size].decode() or ("*" if head.asterisk else "/")
 
 
 # ---- answers ----------------------------------------------------------------------------------
 
 
-cdef Response problem_c(int status, str detail, str instance, dict members, object headers):
+cdef Response problem_c(int status, str detail, str instance, str request_id, dict members, object headers):
     # application/problem+json, RFC 9457 section 3.
     cdef Response response = Response.__new__(Response)
     cdef dict problem = {"type": "about:blank", "title": reason_c(status), "status": status}
@@ -199,6 +199,8 @@ cdef Response problem_c(int status, str detail, str instance, dict members, obje
         problem["detail"] = detail
     if instance is not None:
         problem["instance"] = instance
+    if request_id is not None:
+        problem["request_id"] = request_id
     if members:
         problem.update(members)
     response.status_ = status
@@ -217,7 +219,7 @@ def problem_for(error, Request request not None):
     cdef int status = checked_status_c(error.status)
     if isinstance(error, BreakerOpen):
         request.refused = True
-    return problem_c(status, error.detail, request.raw_path.decode("ascii"), error.members, error.headers)
+    return problem_c(status, error.detail, path_of(request.head), request.id, error.members, error.headers)
 
 
 cdef bytes part_octets(object part):
@@ -258,6 +260,7 @@ cdef RequestCycle start_cycle_c(
     request.head = head
     request.endpoint = endpoint
     request.deadline_ns = NEVER
+    request.number, request.given_id = stream.request_number, stream.given_id
     if match.params.count:
         request.path_params = match.params
     if match.decoded_size >= 0:
@@ -412,7 +415,7 @@ cdef class RequestCycle(StepTask):
         cdef Refusal late = self.gate.late if own else <Refusal>self.worker.refusals[MISSED]
         self.missed = True
         self.worker.zombies += 1
-        self.worker.count_c(MISSED)
+        self.worker.refused_c(stream, request.head, MISSED, late.status)
         self.report_c(OUTCOME_FAILURE if own else OUTCOME_IGNORED)
         request.cancel_reason = errors.DEADLINE_PASSED if own else errors.CLIENT_DEADLINE_PASSED
         request.detach_c()
@@ -573,18 +576,17 @@ cdef class RequestCycle(StepTask):
 
     def response_for(self, error):
         cdef Request request = self.request
-        cdef str instance = request.raw_path.decode("ascii")
         if isinstance(error, HTTPError):
             try:
                 return problem_for(error, request)
             except Exception as failure:        # its members are no JSON, or its headers may not be sent
                 error = failure
         if isinstance(error, CancelledError) and self.stopped():
-            return problem_c(503, request.cancel_reason, instance, {"request_id": request.id}, RETRY_SOON)
+            return problem_c(503, request.cancel_reason, path_of(request.head), request.id, None, RETRY_SOON)
         self.log("unhandled exception in", error)
         self.record_c(error)
-        return problem_c(500, "the handler failed; the server's log has more under this request id", instance,
-                         {"request_id": request.id}, None)
+        return problem_c(500, "the handler failed; the server's log has more under this request id",
+                         path_of(request.head), request.id, None, None)
 
     def log(self, words, error):
         target = "a finished request" if self.request is None else self.describe()

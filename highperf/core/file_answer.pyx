@@ -155,7 +155,7 @@ cdef inline str span_text(Head head, Span span):
 
 cdef int tell_why_c(Worker worker, str target, FileEntry entry) except -1:
     if entry.why is not None:
-        worker.warn_c("403 for %s, told as 404: %s", (target, entry.why))
+        worker.warn_c(None, "403 for %s, told as 404: %s", (target, entry.why))
     return 0
 
 
@@ -255,7 +255,7 @@ cdef class FileAnswer(FileHolder):
         cdef Refusal late = self.gate.late if self.own_deadline else <Refusal>worker.refusals[MISSED]
         if stream is None:
             return 0
-        worker.count_c(MISSED)
+        worker.refused_c(self.stream, self.head, MISSED, late.status)
         self.stream = None
         stream.attend_c(None)
         return late.send_c(stream, self.head, 0)
@@ -335,7 +335,7 @@ cdef class FileAnswer(FileHolder):
     cdef int give_up_c(self) except -1:
         # What has left must not look whole.
         cdef Stream stream = self.stream
-        self.worker.warn_c("the file changed or could not be read while it was sent: %s", (self.target_c(),))
+        self.worker.warn_c(None, "the file changed or could not be read while it was sent: %s", (self.target_c(),))
         self.release_c()
         return stream.abort_c() if stream is not None else 0
 

@@ -321,7 +321,7 @@ cdef class Gate:
             refusal = self.full
         else:
             refusal = worker.refusals[verdict]
-        worker.count_c(verdict)
+        worker.refused_c(stream, head, verdict, refusal.status)
         # Never earlier than it helps, and not all at the same instant: up to 2**29 ns later.
         retry_s = (retry_ns + (worker.random_c() >> 34) + SECOND_NS - 1) // SECOND_NS
         return refusal.send_c(stream, head, max(1, retry_s))

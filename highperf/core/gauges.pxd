@@ -25,6 +25,7 @@ cdef class Gauges:
     cdef long long hits         # of the pool, as they were told
     cdef long long misses
     cdef long long dropped      # spans, likewise
+    cdef long long lines_lost   # of the access log
     cdef long long longest_ns   # turn of the loop in the last beat
 
     cdef int64_t* active        # cells
@@ -36,3 +37,4 @@ cdef class Gauges:
     cdef int64_t* pool_hits
     cdef int64_t* pool_misses
     cdef int64_t* spans_dropped
+    cdef int64_t* log_dropped

@@ -7,7 +7,7 @@ from highperf.guards.breaker cimport CircuitBreaker
 from highperf.observe.layout cimport (
     BREAKER_CLOSED, BREAKER_HALF_OPEN, BREAKER_OPEN, BREAKER_RAMP, FAMILY_ACTIVE_REQUESTS, FAMILY_BREAKER_STATE,
     FAMILY_BREAKER_TRANSITIONS, FAMILY_LOOP_LAG_NS, FAMILY_OPEN_CONNECTIONS, FAMILY_POOL_HELD_BYTES, FAMILY_POOL_HITS,
-    FAMILY_POOL_IN_USE, FAMILY_POOL_MISSES, FAMILY_SPANS_DROPPED,
+    FAMILY_LOG_DROPPED, FAMILY_POOL_IN_USE, FAMILY_POOL_MISSES, FAMILY_SPANS_DROPPED,
 )
 from highperf.observe.metrics cimport Metrics
 from highperf.wire.buffers cimport BufferPool
@@ -56,12 +56,14 @@ cdef class Gauges:
         self.pool_hits = metrics.cell_c(FAMILY_POOL_HITS, None, None)
         self.pool_misses = metrics.cell_c(FAMILY_POOL_MISSES, None, None)
         self.spans_dropped = metrics.cell_c(FAMILY_SPANS_DROPPED, None, None)
+        self.log_dropped = metrics.cell_c(FAMILY_LOG_DROPPED, None, None)
 
     def write(self, bint beats):
         cdef Worker worker = self.worker
         cdef BufferPool pool = worker.pool
         cdef BreakerTally tally
         cdef long long dropped = worker.spans_dropped
+        cdef long long lines_lost = 0 if worker.access_log is None else worker.access_log.sink.lost
         self.active[0] = self.busy[0] = worker.answering        # one of each connection, with HTTP/1.1
         self.idle[0] = max(0, len(worker.streams) - worker.answering)
         self.lag[0] = max(worker.longest_turn_ns, self.longest_ns)
@@ -72,6 +74,8 @@ cdef class Gauges:
         self.hits, self.misses = pool.hits, pool.misses
         self.spans_dropped[0] += dropped - self.dropped
         self.dropped = dropped
+        self.log_dropped[0] += lines_lost - self.lines_lost
+        self.lines_lost = lines_lost
         for tally in self.breakers:
             tally.tell_c(self.metrics)
         self.metrics.weigh()

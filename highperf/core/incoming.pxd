@@ -7,6 +7,8 @@ from highperf.core.cycle cimport Route
 from highperf.core.file_sending cimport Sending
 from highperf.guards.deadlines cimport Timer
 from highperf.wire.chunked cimport ChunkDecoder
+from highperf.wire.parser cimport Head
+from highperf.wire.response cimport ResponseHeaders
 
 
 cdef enum BodyKind:
@@ -48,9 +50,11 @@ cdef class Incoming(Sending):
     cdef bint worth_discarding(self)
     cdef int read_on_c(self) except -1
 
-    # A request begins; and it is over, in this way: whoever observes is told.
-    cdef int open_exchange_c(self, Route route) except -1
+    # A request begins (head: None where it was not understood); and it is over, in this way: whoever observes is told.
+    cdef int open_exchange_c(self, Head head, Route route) except -1
     cdef int conclude_c(self, int ending) except -1
+    # Its answer begins.
+    cdef int note_answer_c(self, int status, bytes content_type, ResponseHeaders fields) except -1
 
     # For subclasses. What has happened may have ended a wait: flush, close, set the timers.
     cdef int after_c(self) except -1

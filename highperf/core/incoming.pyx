@@ -13,6 +13,7 @@ from highperf.observe.exchange cimport ENDING_LEFT
 from highperf.observe.layout cimport NAME_UNMATCHED
 from highperf.wire.chunked cimport CHUNK_DATA, CHUNK_DONE, CHUNK_FAILED, chunk_next_c
 from highperf.wire.parser cimport Head
+from highperf.wire.response cimport ResponseHeaders
 
 cdef enum:
     DISCARD_LIMIT = 64 * 1024   # unread content that is worth keeping the connection for
@@ -129,7 +130,7 @@ cdef class Incoming(Sending):
 
     # ---- what is noted of it ------------------------------------------------------------------
 
-    cdef int open_exchange_c(self, Route route) except -1:
+    cdef int open_exchange_c(self, Head head, Route route) except -1:
         self.body_came = 0
         memset(&self.exchange, 0, sizeof(self.exchange))
         self.exchange.open = True
@@ -138,6 +139,20 @@ cdef class Incoming(Sending):
         self.exchange.ending = ENDING_LEFT      # unless something else becomes of it
         self.route = route
         self.exchange.route_id = NAME_UNMATCHED if route is None else route.metric_id
+        if head is not None:
+            self.request_head = <void*>head
+            self.exchange.method = head.method
+            self.exchange.minor = head.minor
+        if route is not None and route.exempt:
+            self.request_number = 0
+        else:
+            self.worker.ids.assign_c(self, head)
+        return 0
+
+    cdef int note_answer_c(self, int status, bytes content_type, ResponseHeaders fields) except -1:
+        self.exchange.status = status
+        if self.worker.access_log is not None and self.worker.access_log.wants_fields:
+            self.answer_fields = (content_type, fields)
         return 0
 
     cdef int conclude_c(self, int ending) except -1:
@@ -150,5 +165,6 @@ cdef class Incoming(Sending):
         self.request_head = NULL
         if self.worker.observes:
             self.worker.observed_c(self, head)
+            self.answer_fields = None
         self.route = None
         return 0

@@ -2,6 +2,7 @@
 
 from libc.stdint cimport int64_t
 
+from highperf.core.proxies cimport Peer
 from highperf.core.stream cimport Stream
 from highperf.core.worker cimport Worker
 from highperf.guards.deadlines cimport Timer
@@ -13,6 +14,7 @@ cdef enum:
 
 cdef class Outgoing(Stream):
     cdef Worker worker
+    cdef Peer peer              # not met until somebody asks
     cdef object transport       # None before connect_c and after disconnect_c
     cdef int fd                 # the transport's socket; -1: it has none
     cdef bint direct            # send(2) may be used: no TLS is in between

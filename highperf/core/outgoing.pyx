@@ -10,12 +10,15 @@ from cpython.memoryview cimport PyMemoryView_FromObject
 from libc.stdint cimport int64_t
 
 from highperf.core.sending cimport send_now_c
+from highperf.core.proxies cimport address_of_c, client_key_of_c, client_of_c, is_trusted_c, scheme_of_c
 from highperf.core.stream cimport Stream
 from highperf.core.worker cimport Worker
 from highperf.guards.deadlines cimport armed_c, disarm_c
 from highperf.observe.exchange cimport ENDING_LEFT
 from highperf.observe.metrics cimport REASON_WRITE_TIMEOUT
+from highperf.wire.address cimport Address
 from highperf.wire.buffers cimport Buffer
+from highperf.wire.parser cimport Head
 
 cdef extern from *:
     """
@@ -199,11 +202,11 @@ cdef class Outgoing(Stream):
             return 0
         taken = self.taken_c()
         if taken <= self.taken:
-            self.worker.warn_c("%s took nothing of its answer in time", (self.peer_c(),))
+            self.worker.warn_c(self.peer_c(), "%s took nothing of its answer in time", (self.peer_c(),))
             self.worker.tell_c(REASON_WRITE_TIMEOUT)
             return self.close_c()
         if self.worker.too_slow_c(taken - self.slow_from, self.worker.now_ns - self.slow_since_ns):
-            self.worker.warn_c("%s took its answer too slowly", (self.peer_c(),))
+            self.worker.warn_c(self.peer_c(), "%s took its answer too slowly", (self.peer_c(),))
             self.worker.tell_c(REASON_WRITE_TIMEOUT)
             return self.close_c()
         self.taken = taken
@@ -224,3 +227,26 @@ cdef class Outgoing(Stream):
             self.worker.pool.release_c(self.out)
             self.out = None
         return 0
+
+    # ---- who is at the other end --------------------------------------------------------------
+
+    cdef object client_c(self, Head head):
+        return client_of_c(self.worker.proxies, self.transport, &self.peer, head)
+
+    cdef object scheme_c(self, Head head):
+        return scheme_of_c(self.worker.proxies, self.transport, &self.peer, head)
+
+    cdef Py_ssize_t client_key_c(self, Head head, char* key) except -1:
+        return client_key_of_c(self.worker.proxies, self.transport, &self.peer, head, key)
+
+    cdef bint address_c(self, Head head, Address* address, int* port) noexcept:
+        return address_of_c(self.worker.proxies, &self.peer, head, address, port)
+
+    cdef bint trusted_c(self) except -1:
+        return is_trusted_c(self.worker.proxies, self.transport, &self.peer)
+
+    cdef object certificate_c(self):
+        return None if self.transport is None else self.transport.get_extra_info("peercert")
+
+    cdef Py_ssize_t put_request_id_c(self, char* out) noexcept:
+        return 0 if self.request_number == 0 else self.worker.ids.put_c(self.request_number, self.given_id, out)

@@ -38,6 +38,7 @@ cdef struct Peer:
     bint met                    # the rest has been found out
     bint addressed              # False: it has no IP address
     bint trusted
+    int port                    # 0: not known
     Address address
 
 
@@ -54,6 +55,9 @@ cdef class TrustedProxies:
 
 
 # What a Stream answers about one request; the transport is None when its peer is gone.
+cdef bint is_trusted_c(TrustedProxies proxies, object transport, Peer* peer) except -1
+# Of a peer that was met. head: None where its request was not understood. False: nobody knows who sent it.
+cdef bint address_of_c(TrustedProxies proxies, const Peer* peer, Head head, Address* address, int* port) noexcept
 cdef object client_of_c(TrustedProxies proxies, object transport, Peer* peer, Head head)
 cdef object scheme_of_c(TrustedProxies proxies, object transport, Peer* peer, Head head)
 cdef Py_ssize_t client_key_of_c(

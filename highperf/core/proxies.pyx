@@ -137,6 +137,7 @@ cdef class TrustedProxies:
             octets = text
             peer.addressed = read_address(octets, octets + len(text), &peer.address)
             peer.trusted = peer.addressed and self.trust_c(&peer.address)
+            peer.port = name[1]
         else:                           # of a TCP peer that is gone already there is not even a name
             peer.trusted = isinstance(name, (str, bytes)) and self.count > 0
         return 0
@@ -160,7 +161,7 @@ cdef void judge(const Claim* legacy, const Claim* standard, Origin* origin) noex
 # ---- what a Stream is asked -------------------------------------------------------------------
 
 
-cdef inline bint is_trusted(TrustedProxies proxies, object transport, Peer* peer) except -1:
+cdef bint is_trusted_c(TrustedProxies proxies, object transport, Peer* peer) except -1:
     if not peer.met:
         proxies.meet_c(transport, peer)
     return peer.trusted
@@ -170,7 +171,7 @@ cdef object client_of_c(TrustedProxies proxies, object transport, Peer* peer, He
     cdef Origin origin
     if transport is None:
         return None
-    if is_trusted(proxies, transport, peer):
+    if is_trusted_c(proxies, transport, peer):
         proxies.trace_c(head, &origin)
         if origin.kind == ORIGIN_DOUBTFUL:
             return None
@@ -180,6 +181,18 @@ cdef object client_of_c(TrustedProxies proxies, object transport, Peer* peer, He
     if not isinstance(name, tuple):
         return None
     return (address_text(&peer.address) if peer.addressed and is_ipv4(&peer.address) else name[0]), name[1]
+
+
+cdef bint address_of_c(TrustedProxies proxies, const Peer* peer, Head head, Address* address, int* port) noexcept:
+    cdef Origin origin
+    address[0], port[0] = peer.address, peer.port
+    if not peer.met or not peer.trusted or head is None:
+        return peer.met and peer.addressed
+    proxies.trace_c(head, &origin)
+    if origin.kind == ORIGIN_FORWARDED:
+        address[0], port[0] = origin.address, origin.port
+        return True
+    return origin.kind == ORIGIN_PEER and peer.addressed
 
 
 cdef str address_text(const Address* address):
@@ -194,7 +207,7 @@ cdef object scheme_of_c(TrustedProxies proxies, object transport, Peer* peer, He
     cdef Origin origin
     if transport is None:
         return None
-    if is_trusted(proxies, transport, peer):
+    if is_trusted_c(proxies, transport, peer):
         proxies.trace_c(head, &origin)
         if origin.scheme:
             return "https" if origin.scheme == SCHEME_HTTPS else "http"
@@ -209,7 +222,7 @@ cdef Py_ssize_t client_key_of_c(
     cdef Origin origin
     cdef const Address* address = &peer.address
     cdef uint32_t bits
-    if is_trusted(proxies, transport, peer):
+    if is_trusted_c(proxies, transport, peer):
         proxies.trace_c(head, &origin)
         if origin.kind == ORIGIN_DOUBTFUL:
             return 0

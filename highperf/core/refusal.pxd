@@ -19,4 +19,4 @@ cdef class Refusal:
     # The same with other fields, and without finishing.
     cdef int write_c(self, Stream stream, Head head, bytes content_type, ResponseHeaders fields) except -1
     cdef ResponseHeaders fields_c(self, long long retry_s)
-    cdef int complete_c(self, const char* path, Py_ssize_t size) except -1
+    cdef int complete_c(self, const char* path, Py_ssize_t size, const char* request_id, Py_ssize_t id_size) except -1

@@ -6,10 +6,11 @@
 # of STEPS numbers between each power of two and the next, which adds 3 % at most.
 
 cimport cython
-from highperf.core.stream cimport Stream
+from highperf.core.stream cimport REQUEST_ID_MOST, Stream
 from highperf.wire.buffers cimport Buffer
 from highperf.wire.parser cimport Head
 from highperf.wire.response cimport ResponseHeaders, encode_json_c, reason_c
+from libc.string cimport memcpy
 
 cdef enum:
     STEPS = 32                  # below twice as many seconds, nothing is rounded
@@ -22,6 +23,19 @@ def rate_limit_fields(str name not None, long long capacity, long long window_s,
         "RateLimit-Policy": f'"{quoted}";q={capacity};w={window_s}',
         "RateLimit": f'"{quoted}";r=0;t={retry_s}',
     }
+
+
+cdef char* put_quoted(char* at, const char* text, Py_ssize_t size) noexcept nogil:
+    # The rest of a string of visible ASCII, of which JSON wants two octets escaped, and the quote behind it.
+    cdef Py_ssize_t index
+    for index in range(size):
+        if text[index] == c'"' or text[index] == c"\\":
+            at[0] = c"\\"
+            at += 1
+        at[0] = text[index]
+        at += 1
+    at[0] = c'"'
+    return at + 1
 
 
 @cython.final
@@ -44,30 +58,26 @@ cdef class Refusal:
         return stream.finish_c()
 
     cdef int write_c(self, Stream stream, Head head, bytes content_type, ResponseHeaders fields) except -1:
+        cdef char request_id[REQUEST_ID_MOST]
+        cdef Py_ssize_t id_size = stream.put_request_id_c(request_id)
         if head.path.size:
-            self.complete_c(head.base + head.path.start, head.path.size)
+            self.complete_c(head.base + head.path.start, head.path.size, request_id, id_size)
         else:
-            self.complete_c(b"*" if head.asterisk else b"/", 1)
+            self.complete_c(b"*" if head.asterisk else b"/", 1, request_id, id_size)
         stream.start_c(self.status, content_type, self.content.size, fields)
         return stream.send_c(self.content.data, self.content.size, None)
 
-    cdef int complete_c(self, const char* path, Py_ssize_t size) except -1:
-        # A path is visible ASCII, of which JSON wants two octets escaped.
+    cdef int complete_c(self, const char* path, Py_ssize_t size, const char* request_id, Py_ssize_t id_size) except -1:
         cdef Buffer content = self.content
         cdef char* at
-        cdef Py_ssize_t index
         content.size = self.instance_at
-        content.reserve_c(2 * size + 2)
-        at = content.data + content.size
-        for index in range(size):
-            if path[index] == c'"' or path[index] == c"\\":
-                at[0] = c"\\"
-                at += 1
-            at[0] = path[index]
-            at += 1
-        at[0] = c'"'
-        at[1] = c"}"
-        content.size = at + 2 - content.data
+        content.reserve_c(2 * (size + id_size) + 20)
+        at = put_quoted(content.data + content.size, path, size)
+        if id_size:
+            memcpy(at, b',"request_id":"', 15)
+            at = put_quoted(at + 15, request_id, id_size)
+        at[0] = c"}"
+        content.size = at + 1 - content.data
         return 0
 
     cdef ResponseHeaders fields_c(self, long long retry_s):

@@ -28,6 +28,8 @@ cdef class Request:
     cdef TraceContext trace_
     cdef str path_
     cdef str id_
+    cdef unsigned long long number      # what the id is made of, as its stream had it; 0: nothing yet
+    cdef bytes given_id
     cdef public str cancel_reason
     cdef bint refused           # a guard within its handler refused, and that became an answer
 

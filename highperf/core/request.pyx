@@ -148,7 +148,10 @@ cdef class Request:
     @property
     def id(self):
         if self.id_ is None:
-            self.id_ = self.worker.next_request_id_c()
+            if self.number == 0:
+                self.worker.ids.number += 1
+                self.number = self.worker.ids.number
+            self.id_ = self.worker.ids.text_c(self.number, self.given_id)
         return self.id_
 
     @property

@@ -5,12 +5,14 @@
 from libc.stdint cimport int64_t
 from highperf.guards.deadlines cimport TimerOwner
 from highperf.observe.exchange cimport Exchange
+from highperf.wire.address cimport Address
 from highperf.wire.parser cimport Head
 from highperf.wire.response cimport ResponseHeaders
 
 cdef enum:
     LENGTH_UNKNOWN = -2         # the answer ends when finish_c says so
     CLIENT_KEY_SIZE = 16
+    REQUEST_ID_MOST = 128
 
 
 cdef enum FileProgress:
@@ -33,6 +35,9 @@ cdef class Stream(TimerOwner):
     cdef Exchange exchange          # of the running request, for the worker's observers
     cdef object route               # its Route, or None
     cdef object span                # what is recorded of it, while its handler runs; or None
+    cdef unsigned long long request_number  # what its id is made of; 0: it has none
+    cdef bytes given_id             # the id that a trusted proxy gave it, or None
+    cdef tuple answer_fields        # where the access log wants them: content type and ResponseHeaders of the answer
 
     # The four verbs. After finish_c or abort_c the stream belongs to the next request.
     # start_c: length is the body's size, or LENGTH_UNKNOWN.
@@ -56,6 +61,13 @@ cdef class Stream(TimerOwner):
     # or None when the peer is gone.
     cdef object client_c(self, Head head)
     cdef object scheme_c(self, Head head)
+    # The same for whoever must not run Python: False: not known. head: None where it was not understood.
+    cdef bint address_c(self, Head head, Address* address, int* port) noexcept
+    # Whether the peer's word on a request is believed.
+    cdef bint trusted_c(self) except -1
+    # The id of the running request, at most REQUEST_ID_MOST octets, visible ASCII; 0: it has none.
+    cdef Py_ssize_t put_request_id_c(self, char* out) noexcept
+    cdef str request_id_c(self)         # the same as text, or None
     # Octets by which he is told from others, at most CLIENT_KEY_SIZE; 0: he has no address.
     cdef Py_ssize_t client_key_c(self, Head head, char* key) except -1
 

@@ -46,6 +46,20 @@ cdef class Stream(TimerOwner):
     cdef object scheme_c(self, Head head):
         raise NotImplementedError("scheme_c")
 
+    cdef bint address_c(self, Head head, Address* address, int* port) noexcept:
+        return False
+
+    cdef bint trusted_c(self) except -1:
+        return False
+
+    cdef Py_ssize_t put_request_id_c(self, char* out) noexcept:
+        return 0
+
+    cdef str request_id_c(self):
+        cdef char octets[REQUEST_ID_MOST]
+        cdef Py_ssize_t size = self.put_request_id_c(octets)
+        return octets[:size].decode("ascii") if size else None
+
     cdef Py_ssize_t client_key_c(self, Head head, char* key) except -1:
         raise NotImplementedError("client_key_c")
 

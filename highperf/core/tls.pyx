@@ -164,14 +164,16 @@ cdef class TlsTransport(Stream):
 
     cdef int answer_plainly_c(self) except -1:
         cdef Buffer out = self.worker.pool.acquire_c(READ_SIZE)
-        write_head_c(out, self.worker.standing, 400, b"application/problem+json", len(NOT_PLAIN), None, PERSIST_CLOSE)
+        write_head_c(
+            out, self.worker.standing, 400, b"application/problem+json", len(NOT_PLAIN), None, PERSIST_CLOSE, b"", 0
+        )
         out.append_c(NOT_PLAIN, len(NOT_PLAIN))
         self.tcp.write(PyBytes_FromStringAndSize(out.data, out.size))
         return self.worker.pool.release_c(out)
 
     cdef int tell_c(self, str why, int reason) except -1:
         self.worker.tell_c(reason)
-        return self.worker.warn_c("TLS handshake with %s failed: %s", (self.peer_c(), why))
+        return self.worker.warn_c(self.peer_c(), "TLS handshake with %s failed: %s", (self.peer_c(), why))
 
     cdef object peer_c(self):
         return None if self.tcp is None else self.tcp.get_extra_info("peername")

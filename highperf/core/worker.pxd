@@ -3,10 +3,12 @@
 
 from libc.stdint cimport int64_t
 from highperf.core.proxies cimport TrustedProxies
+from highperf.core.request_ids cimport RequestIds
 from highperf.core.stream cimport Stream
 from highperf.core.tracing cimport Tracer
 from highperf.guards.deadlines cimport TimeoutList, Timer, TimerWheel
 from highperf.guards.shedder cimport Shedder
+from highperf.observe.access_log cimport AccessLog
 from highperf.observe.metrics cimport Metrics
 from highperf.observe.traces cimport TraceSource
 from highperf.segment cimport Segment
@@ -70,9 +72,11 @@ cdef class Worker:
     cdef list spare_heads               # to replace it with
     cdef char path[PATH_SIZE]           # scratch: a percent-decoded path
 
-    # who is told of requests
-    cdef readonly Metrics metrics       # None: nothing is counted
-    cdef object gauges                  # Gauges of it, or None
+    # who is told of requests; None: nobody
+    cdef readonly Metrics metrics
+    cdef readonly AccessLog access_log
+    cdef bint flushing                  # flush_lines will be called
+    cdef object gauges                  # Gauges of metrics, or None
     cdef int64_t* verdict_cells[VERDICTS]   # where verdicts are counted besides; NULL: nowhere
     cdef bint observes                  # observed_c is to be called
     cdef bint wants_heads               # one wants the head of a request that outlives its first step
@@ -125,18 +129,21 @@ cdef class Worker:
     cdef readonly long long dropped
     cdef readonly long long zombies     # requests that were answered 504, and still run
     cdef long long refused_[VERDICTS]   # by Verdict
+    cdef long long refused_ns[VERDICTS]  # when the last one was
     cdef int warned                     # warnings in this second
+    cdef dict warned_of                 # how many of them, by the peer's address
     cdef long long unsaid               # those that were one too many, and were not told of yet
     cdef long long say_ns               # when they will be
     cdef unsigned long long random_state
-    cdef long long request_number
-    cdef str request_prefix
+    cdef readonly RequestIds ids
 
     cdef long long touch_c(self) noexcept
     cdef int give_back_c(self) except -1
     cdef int set_limits_c(self, settings) except -1
     cdef int count_in_c(self, int line) except -1
-    cdef int warn_c(self, str message, tuple details) except -1
+    # Of what a peer may cause as often as it likes. peer: its name, as the transport has it, or None.
+    cdef int warn_c(self, object peer, str message, tuple details) except -1
+    cdef bint may_warn_c(self, object peer) except -1
     cdef int arm_c(self, TimeoutList timeouts, Timer* timer) except -1
     # The same for time that began earlier; a list's timers are armed in the order of these beginnings.
     cdef int arm_since_c(self, TimeoutList timeouts, Timer* timer, long long since_ns) except -1
@@ -146,9 +153,12 @@ cdef class Worker:
     cdef long long random_c(self) noexcept
     # A request is over. head: its octets, or None where it could not be understood or nobody wanted them kept.
     cdef int observed_c(self, Stream stream, Head head) except -1
+    cdef int log_access_c(self, Stream stream, Head head) except -1
     cdef void count_c(self, int verdict) noexcept
     # A Reason of metrics.
     cdef void tell_c(self, int reason) noexcept
+    # Guards refused a request: of the first one of a kind, and after a calm, the log tells.
+    cdef int refused_c(self, Stream stream, Head head, int verdict, int status) except -1
     # Whether so many octets in the time that the peer was waited for are fewer than may be.
     cdef bint too_slow_c(self, int64_t octets, long long waited_ns) noexcept
     cdef int expect_c(self, Timer* timer) except -1
@@ -156,7 +166,6 @@ cdef class Worker:
     cdef int schedule_c(self, long long due_ns) except -1
     cdef int reschedule_c(self) except -1
     cdef int cancel_tick_c(self) except -1
-    cdef str next_request_id_c(self)
     cdef int take_head_c(self) except -1
     cdef int give_head_c(self, Head head, int callers) except -1
     cdef bint crowded_c(self) noexcept

@@ -6,8 +6,10 @@ from ssl import SSLContext
 from typing import Any, final
 
 from highperf.core.proxies import TrustedProxies
+from highperf.core.request_ids import RequestIds
 from highperf.core.tracing import Recorder
 from highperf.guards.shedder import Shedder
+from highperf.observe.access_log import AccessLog
 from highperf.observe.metrics import Metrics
 from highperf.observe.traces import TraceSource
 from highperf.segment import Segment
@@ -25,8 +27,8 @@ class Worker:
             ``limit_request_fields``, ``limit_request_head``, ``limit_request_body`` (octets, number),
             ``limit_connections``, ``limit_body_rate`` (octets a second; both 0: off), ``server_header`` (bool),
             ``rate_limit_rps`` and ``rate_limit_burst`` (requests; 0: off), ``limit_concurrency`` (0: off),
-            ``request_timeout_header`` (its name or the empty text), ``forwarded_allow_ips`` (networks of the
-            standard library's ipaddress) and ``ssl_handshake_timeout_ns``.
+            ``request_timeout_header`` and ``request_id_header`` (their names or the empty text),
+            ``forwarded_allow_ips`` (networks of the standard library's ipaddress) and ``ssl_handshake_timeout_ns``.
         loop: the event loop that will run the connections.
         app: what handlers see as ``request.app``.
         fallback: the Route of requests that no route takes; None: they are answered 404, 405 or 204.
@@ -34,6 +36,7 @@ class Worker:
         tls: secures every connection; None: none.
         line: of the board: where it counts, in the segment. No other process may have it.
         subject: the worker whose readiness, unless it is ready itself, and metrics this one tells; default: its own.
+        access_log: is told of each request that is over; None: nobody is.
 
     Raises:
         ValueError: a limit is out of range.
@@ -55,10 +58,22 @@ class Worker:
         tls: SSLContext | None = None,
         line: int = 0,
         subject: Worker | None = None,
+        access_log: AccessLog | None = None,
     ) -> None: ...
     @property
     def app(self) -> Any:
         """What was given as ``app``."""
+
+    @property
+    def access_log(self) -> AccessLog | None:
+        """What was given as ``access_log``."""
+
+    @property
+    def ids(self) -> RequestIds:
+        """Where its requests get their ids."""
+
+    def flush_lines(self) -> None:
+        """Writes what waits of the access log."""
 
     @property
     def tls(self) -> SSLContext | None:

@@ -12,20 +12,25 @@ cimport cython
 from cpython.buffer cimport PyBUF_WRITE
 from cpython.memoryview cimport PyMemoryView_FromMemory
 from cpython.ref cimport Py_REFCNT
+from cpython.unicode cimport PyUnicode_AsUTF8AndSize
 from libc.stdint cimport int64_t
 from libc.stdlib cimport free, malloc
+from libc.string cimport memset
 from highperf.clock cimport monotonic_ns, unix_s
 from highperf.core.proxies cimport TrustedProxies
-from highperf.core.stream cimport Stream
+from highperf.core.request_ids cimport RequestIds
+from highperf.core.stream cimport REQUEST_ID_MOST, Stream
 from highperf.core.tracing cimport Tracer
 from highperf.guards.deadlines cimport NEVER, YEAR_NS, TimeoutList, Timer, TimerOwner, TimerWheel, armed_c
+from highperf.observe.access_log cimport AccessLog, Circumstances
 from highperf.observe.layout cimport FAMILY_DEADLINES_MISSED, FAMILY_REJECTED
 from highperf.observe.metrics cimport Metrics
 from highperf.observe.traces cimport TraceSource, is_sampled
 from highperf.segment cimport Segment
+from highperf.wire.address cimport ADDRESS_MOST, Address, write_address
 from highperf.wire.buffers cimport BufferPool
 from highperf.wire.parser cimport Head
-from highperf.wire.response cimport StandingFields
+from highperf.wire.response cimport ResponseHeaders, StandingFields
 from highperf.wire.router cimport Router
 
 import contextvars
@@ -44,6 +49,10 @@ cdef enum:
     CONNECTION_BYTES = 2048             # about what an idle one takes of this process's memory
     AT_ONCE = 32                        # timers of one list that may expire in one turn of the loop
     WARNINGS = 10                       # of bad or slow requests, in a second
+    WARNINGS_PER_PEER = 3               # of these
+    REFUSALS_CALM_MS = 60_000           # without a refusal of a kind: the next is told of
+    TARGET_SHOWN = 200                  # characters of a request's target, in a line of the log
+    FLUSH_PAUSE_MS = 20                 # until lines that were not taken are offered again
     ASK_AT = 4                          # connections that come between two questions whether files are scarce
     SPARED_MOST = 64                    # of those in whose place others go
     CALM_MS = 10_000                    # so long nobody had to go: the next time is another one
@@ -73,6 +82,13 @@ cdef tuple REASONS = (                  # by Verdict
 )
 
 
+cdef tuple WORDS = (                    # by Verdict, for people
+    None, "its client gave it no time", "its route runs as many requests as it may",
+    "as many requests run as may (--limit-concurrency)", "requests wait too long for the event loop",
+    "the rate limit is reached", "its circuit breaker is open", "its deadline passed",
+)
+
+
 @cython.final
 cdef class Worker:
     def __cinit__(self, *args, **kwargs):
@@ -84,7 +100,7 @@ cdef class Worker:
 
     def __init__(
         self, Router router not None, settings, loop, *, app=None, fallback=None, Segment segment=None, tls=None,
-        int line=0, Worker subject=None,
+        int line=0, Worker subject=None, AccessLog access_log=None,
     ):
         from highperf.core.connection import HttpProtocol       # these import this module
         from highperf.core.cycle import furnish
@@ -114,7 +130,10 @@ cdef class Worker:
         self.decoders = {}
         self.streams = set()
         self.cycles = set()
-        self.request_prefix = secrets.token_hex(4)
+        self.ids = RequestIds(settings.request_id_header)
+        self.warned_of = {}
+        self.access_log = access_log
+        self.observes = self.wants_heads = access_log is not None
         if settings.metrics:
             self.count_in_c(line)
         self.touch_c()
@@ -292,6 +311,8 @@ cdef class Worker:
         self.gauges = None
         if self.send_queue is not None:
             self.send_queue.close()
+        if self.access_log is not None:
+            self.access_log.sink.flush_c()
 
     cdef int cancel_tick_c(self) except -1:
         if self.tick_handle is not None:
@@ -316,12 +337,15 @@ cdef class Worker:
         if self.now_ns >= self.next_second_ns:
             self.next_second_ns = self.now_ns - self.now_ns % SECOND_NS + SECOND_NS
             self.standing.refresh_c(unix_s())
+            if self.access_log is not None:
+                self.access_log.refresh_c(self.standing.second)
             self.give_back_c()
         return self.now_ns
 
     cdef int give_back_c(self) except -1:
         # Once a second: what a burst needed and nobody needs now.
         self.warned = 0
+        self.warned_of.clear()
         self.pool.freed_bytes += (self.most_open - len(self.streams)) * CONNECTION_BYTES
         self.most_open = len(self.streams)
         return self.pool.trim_c()
@@ -442,10 +466,9 @@ cdef class Worker:
                 return
         self.loop.call_soon(self.end_turn)
 
-    cdef int warn_c(self, str message, tuple details) except -1:
-        # Of what a peer may cause as often as it likes: a log that it can fill is a weapon.
-        if self.warned < WARNINGS:
-            self.warned += 1
+    cdef int warn_c(self, object peer, str message, tuple details) except -1:
+        # A log that a peer can fill is a weapon, and so is one in which it can hide others.
+        if self.may_warn_c(peer):
             self.logger.warning(message, *details)
             return 0
         if self.unsaid == 0:
@@ -455,9 +478,35 @@ cdef class Worker:
             self.schedule_c(self.say_ns)
         return 0
 
+    cdef bint may_warn_c(self, object peer) except -1:
+        cdef object address = peer[0] if isinstance(peer, tuple) else peer
+        cdef int count = self.warned_of.get(address, 0)
+        if self.warned >= WARNINGS or (peer is not None and count >= WARNINGS_PER_PEER):
+            return False
+        self.warned += 1
+        self.warned_of[address] = count + 1
+        return True
+
+    cdef int refused_c(self, Stream stream, Head head, int verdict, int status) except -1:
+        cdef long long last_ns = self.refused_ns[verdict]
+        self.count_c(verdict)
+        self.refused_ns[verdict] = self.now_ns
+        if last_ns and self.now_ns - last_ns < <long long>REFUSALS_CALM_MS * MS:
+            return 0
+        target = head.base[head.target.start:head.target.start + head.target.size].decode("ascii")
+        method = head.base[head.method_token.start:head.method_token.start + head.method_token.size].decode("ascii")
+        self.logger.warning(
+            "%s %s refused with %d: %s. Others like it are counted, and told of again after a minute without any "
+            "[request %s]", method, target[:TARGET_SHOWN], status, WORDS[verdict],
+            self.ids.text_c(stream.request_number, stream.given_id),
+        )
+        return 0
+
     cdef int observed_c(self, Stream stream, Head head) except -1:
         if self.metrics is not None:
             self.metrics.observe_c(&stream.exchange)
+        if self.access_log is not None and self.access_log.wants_c(&stream.exchange, head):
+            self.log_access_c(stream, head)
         if self.tracer is not None and is_sampled(&stream.exchange.trace):
             self.tracer.close_c(stream, head)
         return 0
@@ -470,6 +519,35 @@ cdef class Worker:
         self.traces = source
         self.tracer = Tracer(recorder, source, self.logger)
         self.observes = True
+
+    cdef int log_access_c(self, Stream stream, Head head) except -1:
+        cdef Circumstances about
+        cdef Address address
+        cdef char client[ADDRESS_MOST]
+        cdef char request_id[REQUEST_ID_MOST]
+        cdef bytes content_type = None
+        cdef ResponseHeaders fields = None
+        memset(&about, 0, sizeof(about))
+        if stream.address_c(head, &address, &about.client_port):
+            about.client = client
+            about.client_size = write_address(client, &address) - client
+        about.request_id = request_id
+        about.request_id_size = stream.put_request_id_c(request_id)
+        if self.access_log.wants_route and stream.route is not None:
+            pattern = stream.route.pattern
+            about.route = PyUnicode_AsUTF8AndSize(pattern, &about.route_size)
+        if stream.answer_fields is not None:
+            content_type, fields = stream.answer_fields
+        self.access_log.note_c(&stream.exchange, head, &about, content_type, fields)
+        if not self.flushing:           # all lines of one turn of the loop leave together
+            self.flushing = True
+            self.loop.call_soon(self.flush_lines)
+        return 0
+
+    def flush_lines(self):
+        self.flushing = not self.access_log.sink.flush_c()
+        if self.flushing:
+            self.loop.call_later(FLUSH_PAUSE_MS / 1000.0, self.flush_lines)
 
     cdef void count_c(self, int verdict) noexcept:
         self.refused_[verdict] += 1
@@ -514,7 +592,3 @@ cdef class Worker:
             if len(self.spare_heads) < SPARE_HEADS:
                 self.spare_heads.append(head)
         return 0
-
-    cdef str next_request_id_c(self):
-        self.request_number += 1
-        return f"{self.request_prefix}-{self.request_number}"

@@ -19,7 +19,7 @@ from highperf.server.board import OWN_LINE, Board, Tally, beat_period_s
 from highperf.server.logs import logger
 from highperf.server.processes import Command, WorkerProcess
 from highperf.server.recycle import Recycling
-from highperf.server.signals import Meaning, Signals, ignore
+from highperf.server.signals import Meaning, Signals
 from highperf.server.sockets import Listeners, open_listeners, tell_metrics, url_of
 from highperf.server.supervisor import Supervisor
 from highperf.server.systemd import Notifier
@@ -123,12 +123,17 @@ class Alone:
             signal.SIGHUP: self._reload,
             signal.SIGTTIN: self._grow,
             signal.SIGTTOU: self._shrink,
-            signal.SIGUSR1: ignore,
+            signal.SIGUSR1: self._reopen_logs,
         }
 
     def _reload(self, reason: str) -> None:
         if supervisor := self._supervise():
             supervisor.reload(reason)
+
+    def _reopen_logs(self, reason: str) -> None:
+        self.server.reopen_logs()
+        if self._supervisor:
+            self._supervisor.reopen_logs(reason)
 
     def _grow(self, reason: str) -> None:
         if supervisor := self._supervise():

@@ -92,7 +92,7 @@ def run(app: "Application", given: Mapping[str, object]) -> NoReturn:
 def _serve(launch: Launch, app: "Application", given: Mapping[str, object]) -> int:
     environ = dict(os.environ)
     settings = resolve(Layers(run=given, environ=environ, app=app.defaults))
-    logs.configure(settings.log_level, [] if launch.is_worker else unknown_variables(environ))
+    logs.configure(settings.log_level, [] if launch.is_worker else unknown_variables(environ), form=settings.log_format)
     return launch.serve(settings, lambda: (app, settings))
 
 

@@ -1,6 +1,6 @@
 """Where server events go: the logger "highperf", by default to standard error.
 
-A terminal gets short lines; anything else gets lines that begin with the time in UTC. An
+A terminal gets short lines; anything else gets lines that begin with the time in UTC, or JSON. An
 application that gives the logger handlers of its own keeps them.
 
 No line is worth a request: where standard error would block, because nobody reads it, or fails, because
@@ -10,6 +10,7 @@ a disk is full, lines are lost and counted.
 import contextlib
 import errno
 import faulthandler
+import json
 import logging
 import os
 import select
@@ -23,13 +24,13 @@ STDERR: Final = 2
 logger: Final = logging.getLogger("highperf")
 
 
-def configure(level: str, warnings: Iterable[str] = ()) -> None:
-    """Send events of this level and above to standard error, unless the logger has handlers already; the
-    warnings, which came up before, are the first."""
+def configure(level: str, warnings: Iterable[str] = (), *, form: str = "text") -> None:
+    """Send events of this level and above to standard error, as text or json, unless the logger has handlers
+    already; the warnings, which came up before, are the first."""
     logger.setLevel(level.upper())
     if not logger.handlers:
         handler = _Handler()
-        handler.setFormatter(_formatter())
+        handler.setFormatter(_JsonFormatter() if form == "json" else _formatter())
         logger.addHandler(handler)
         logger.propagate = False
     for sentence in warnings:
@@ -68,7 +69,9 @@ def write_unlocked(message: str) -> None:
     """Write a warning to standard error without the locks of logging, for a signal handler or when the
     thread that holds them is stuck; not at all if it would block or fails."""
     record = logger.makeRecord(logger.name, logging.WARNING, "", 0, message, (), None)
-    _write(STDERR, f"{_formatter().format(record)}\n")
+    ours = [handler.formatter for handler in logger.handlers if isinstance(handler, _Handler)]
+    formatter = ours[0] if ours and ours[0] else _formatter()
+    _write(STDERR, f"{formatter.format(record)}\n")
 
 
 def dump_stacks() -> None:
@@ -121,6 +124,22 @@ class _UtcFormatter(logging.Formatter):
     converter = staticmethod(time.gmtime)
     default_time_format = "%Y-%m-%dT%H:%M:%S"
     default_msec_format = "%s.%03dZ"
+
+
+class _JsonFormatter(_UtcFormatter):
+    """One object a line, whatever is in the message."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        told: dict[str, object] = {
+            "time": self.formatTime(record),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": record.getMessage(),
+            "pid": record.process,
+        }
+        if record.exc_info:
+            told["exception"] = self.formatException(record.exc_info)
+        return json.dumps(told)
 
 
 class _TerminalFormatter(logging.Formatter):

@@ -27,7 +27,7 @@ from highperf.server.worker import GRACE_S, Application, Server, limits_in_force
 from highperf.values import SECOND
 
 EXIT_CLEAN: Final = 0
-IGNORED: Final = (signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGTTIN, signal.SIGTTOU)
+IGNORED: Final = (signal.SIGINT, signal.SIGHUP, signal.SIGTTIN, signal.SIGTTOU)
 
 
 def run(app: Application, settings: Settings, channel: Channel) -> int:
@@ -52,7 +52,7 @@ def run(app: Application, settings: Settings, channel: Channel) -> int:
     )
     line = Line(server.worker.segment, number)
     worker = Supervised(server, channel, line, speaks_for_all=message.values["slot"] == 0)
-    meanings = {signal.SIGTERM: worker.leave, **dict.fromkeys(IGNORED, ignore)}
+    meanings = {signal.SIGTERM: worker.leave, signal.SIGUSR1: worker.reopen_logs, **dict.fromkeys(IGNORED, ignore)}
     with Signals(worker, meanings, server.describe, supervised=True) as signals:
         threading.Thread(target=worker.outlive_nobody, args=(signals,), daemon=True).start()
         code = server.loop.run_until_complete(worker.serve(signals))
@@ -98,6 +98,9 @@ class Supervised:
         elif not self._leaving:
             self._leaving = True
             self._channel.send("leaving", why=why)
+
+    def reopen_logs(self, why: str) -> None:
+        self.server.reopen_logs()
 
     def outlive_nobody(self, signals: Signals) -> None:
         """Wait for the supervisor's end, and then no longer for this process's than that may take."""

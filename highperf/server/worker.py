@@ -25,6 +25,7 @@ from highperf.config import Settings
 from highperf.core.worker import Worker
 from highperf.errors import SHUTTING_DOWN, StartupError
 from highperf.segment import Segment
+from highperf.server.access import open_access_log, reopen_access_log
 from highperf.server.board import OWN_LINE, Tally
 from highperf.server.door import LOOK_S, Door
 from highperf.server.loader import user_code_failure
@@ -94,7 +95,17 @@ def new_server(
     """
     _raise_file_limit()
     loop = uvloop.new_event_loop()
-    worker = Worker(router, settings, loop, app=app, fallback=app.fallback, segment=segment, tls=tls, line=line)
+    worker = Worker(
+        router,
+        settings,
+        loop,
+        app=app,
+        fallback=app.fallback,
+        segment=segment,
+        tls=tls,
+        line=line,
+        access_log=open_access_log(settings),
+    )
     return Server(app, settings, worker, listeners, metrics_listeners)
 
 
@@ -184,6 +195,10 @@ class Server:
     def release(self, slot: int) -> None:
         """Leave the sockets that were adopted to a worker of their own."""
         self._door.remove(slot)
+
+    def reopen_logs(self) -> None:
+        """Go on in new files, after somebody has moved those that were open."""
+        reopen_access_log(self.worker.access_log, self.settings.access_log_file)
 
     @property
     def tally(self) -> Tally:

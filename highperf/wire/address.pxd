@@ -8,6 +8,7 @@ from highperf.wire.chars cimport hex_value, is_digit
 
 cdef enum:
     IPV4_PREFIX = 0xFFFF        # what precedes the 32 bits of an IPv4 address
+    ADDRESS_MOST = 39           # octets of an address as text
 
 
 cdef struct Address:
@@ -90,6 +91,57 @@ cdef inline const char* read_ipv6(const char* p, const char* end, Address* addre
             elided = count
             p += 1
     return p if join_groups(groups, count, elided, address) else NULL
+
+
+cdef inline char* write_ipv4(char* at, uint32_t bits) noexcept nogil:
+    cdef int shift, part
+    for shift in range(24, -1, -8):
+        part = bits >> shift & 255
+        if part > 99:
+            at[0] = <char>(48 + part // 100)
+            at += 1
+        if part > 9:
+            at[0] = <char>(48 + part // 10 % 10)
+            at += 1
+        at[0] = <char>(48 + part % 10)
+        at[1] = c'.'
+        at += 2
+    return at - 1
+
+
+cdef inline char* write_ipv6(char* at, const Address* address) noexcept nogil:
+    # RFC 5952: no leading zeros, and "::" for the first of the longest runs of zeros, of two groups at least.
+    cdef int groups[8]
+    cdef int index, shift, begun = -1, begin = -1, end = -1
+    for index in range(8):
+        groups[index] = <int>((address.high if index < 4 else address.low) >> (48 - 16 * (index & 3)) & 0xFFFF)
+        if groups[index]:
+            begun = -1
+        elif begun < 0:
+            begun = index
+        if begun >= 0 and index + 1 - begun > max(1, end - begin):
+            begin, end = begun, index + 1
+    index = 0
+    while index < 8:
+        if index == begin:
+            at[0] = at[1] = c':'
+            at += 2
+            index = end
+            continue
+        if index and index != end:
+            at[0] = c':'
+            at += 1
+        for shift in range(12, -1, -4):
+            if groups[index] >> shift or shift == 0:
+                at[0] = b"0123456789abcdef"[groups[index] >> shift & 15]
+                at += 1
+        index += 1
+    return at
+
+
+cdef inline char* write_address(char* at, const Address* address) noexcept nogil:
+    # At most ADDRESS_MOST octets; returns what is behind them.
+    return write_ipv4(at, <uint32_t>address.low) if is_ipv4(address) else write_ipv6(at, address)
 
 
 cdef inline bint read_address(const char* p, const char* end, Address* address) noexcept nogil:

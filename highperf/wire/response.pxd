@@ -48,8 +48,9 @@ cdef class Response:
     cdef ResponseHeaders headers_   # None until asked for
 
 
-cdef int write_head_c(Buffer out, StandingFields standing, int status, bytes content_type,
-                      int64_t length, ResponseHeaders headers, int persistence) except -1
+# extra: a whole field besides.
+cdef int write_head_c(Buffer out, StandingFields standing, int status, bytes content_type, int64_t length,
+                      ResponseHeaders headers, int persistence, const char* extra, Py_ssize_t extra_size) except -1
 cdef int write_chunk_size_c(Buffer out, Py_ssize_t size) except -1
 cdef bytes encode_json_c(object value)
 cdef bytes encode_builtin_c(object value)

@@ -267,11 +267,11 @@ cdef Py_ssize_t fields_size(list fields):
     return size
 
 
-cdef int write_head_c(Buffer out, StandingFields standing, int status, bytes content_type,
-                      int64_t length, ResponseHeaders headers, int persistence) except -1:
+cdef int write_head_c(Buffer out, StandingFields standing, int status, bytes content_type, int64_t length,
+                      ResponseHeaders headers, int persistence, const char* extra, Py_ssize_t extra_size) except -1:
     cdef bytes line = <bytes>STATUS_LINES[status]
     cdef int standing_from = standing.date_field if headers is not None and headers.names_server else 0
-    cdef Py_ssize_t room = PyBytes_GET_SIZE(line) + standing.size + 128
+    cdef Py_ssize_t room = PyBytes_GET_SIZE(line) + standing.size + 128 + extra_size
     cdef char* at
     cdef tuple field
     if content_type is not None:
@@ -299,6 +299,7 @@ cdef int write_head_c(Buffer out, StandingFields standing, int status, bytes con
             at = put(at, b": ", 2)
             at = put_bytes(at, <bytes>field[1])
             at = put(at, b"\r\n", 2)
+    at = put(at, extra, extra_size)
     if persistence == PERSIST_CLOSE:
         at = put(at, b"Connection: close\r\n", 19)
     elif persistence == PERSIST_KEEP:

@@ -54,6 +54,9 @@ class Fenced:
         ctypes.memmove(self.start, octets, len(octets))
         return self.start
 
+    def read(self, address: int, size: int) -> bytes:
+        return ctypes.string_at(address, size)
+
 
 def parse_beginnings(probe: ModuleType, memory: Fenced, stream: bytes) -> None:
     """Every beginning of the stream, for head and body alike."""

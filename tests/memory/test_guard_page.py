@@ -52,6 +52,14 @@ OF_TRACES = [
     b" a=1 ,\ttenant@system=x y,, b=~ ,",
 ]
 FIELD_SIZE = 64 * 1024
+# For log lines.
+TEXTS = [
+    b"plain text of more than a few words",
+    b"\x00\x1f\x7f\x80\xff" * 9,
+    b'seven""' * 5,
+    b"eight\\\\\\\\\\\\" * 5,
+    b"12345678" * 4,
+]
 LONG_VALUES = [
     (part * FIELD_SIZE)[-FIELD_SIZE:]
     for part in (
@@ -115,6 +123,11 @@ def test_nothing_beside_what_is_asked_of_files_is_touched(pytestconfig: pytest.C
 
 def test_nothing_beside_what_is_said_of_traces_is_touched(pytestconfig: pytest.Config, tmp_path: Path) -> None:
     child = run_guarded(pytestconfig, tmp_path, OF_TRACES, script="guarded_traces", probe="traces")
+    assert (child.returncode, child.stdout) == (0, "untouched\n"), child.stderr[-2000:]
+
+
+def test_nothing_beside_what_is_logged_and_its_line_is_touched(pytestconfig: pytest.Config, tmp_path: Path) -> None:
+    child = run_guarded(pytestconfig, tmp_path, TEXTS, script="guarded_lines", probe="access_log")
     assert (child.returncode, child.stdout) == (0, "untouched\n"), child.stderr[-2000:]
 
 

@@ -63,7 +63,7 @@ def test_a_refusal_names_the_breaker_and_when_to_come_again(breaking: Breaking) 
     answer = breaking.refusal()
     assert 1 <= int(answer.headers["Retry-After"]) <= 4
     assert answer.headers["Cache-Control"] == "no-store"
-    assert answer.json() == {
+    assert answer.problem() == {
         "type": "https://iana.org/assignments/http-problem-types#temporary-reduced-capacity",
         "title": "Service Unavailable",
         "status": 503,

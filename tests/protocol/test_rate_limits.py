@@ -53,7 +53,7 @@ def test_a_refusal_says_which_limit_and_when_to_come_again(wire: Wire) -> None:
     seconds = int(answer.headers["Retry-After"])
     assert 30 <= seconds <= 31  # never too early, and not for all at the same instant
     assert answer.headers["RateLimit"] == f'"GET /limited";r=0;t={seconds}'
-    assert answer.json() == {
+    assert answer.problem() == {
         "type": "https://iana.org/assignments/http-problem-types#quota-exceeded",
         "title": "Too Many Requests",
         "status": 429,

@@ -132,7 +132,7 @@ def test_http_error_is_its_problem(wire: Wire, waits: int, caplog: pytest.LogCap
     [answer] = client.ask(GET % b"/?a=b")
     assert (answer.status, answer.headers["Retry-After"], answer.closes) == (409, "5", False)
     assert answer.headers["Content-Type"] == "application/problem+json"
-    assert answer.json() == {
+    assert answer.problem() == {
         "type": "https://example.com/taken",
         "title": "Taken",
         "status": 409,
@@ -146,7 +146,7 @@ def test_http_error_is_its_problem(wire: Wire, waits: int, caplog: pytest.LogCap
 
 def test_http_error_without_words(wire: Wire) -> None:
     [answer] = failing(wire, HTTPError(404), 0).ask(GET % b"/")
-    assert answer.json() == {"type": "about:blank", "title": "Not Found", "status": 404, "instance": "/"}
+    assert answer.problem() == {"type": "about:blank", "title": "Not Found", "status": 404, "instance": "/"}
 
 
 @pytest.mark.parametrize(("status", "title"), [(413, "Content Too Large"), (422, "Unprocessable Content"), (499, None)])

@@ -1,6 +1,7 @@
 """What cannot be understood or may not pass: its status, its log line, and the end of the connection."""
 
 import re
+from collections import Counter
 
 import pytest
 
@@ -88,12 +89,13 @@ def test_refusal_is_a_problem_a_log_line_and_the_end(wire: Wire, name: str, capl
     assert answer.closes
     problem = answer.json()
     assert words in problem["detail"]
-    assert set(problem) == {"type", "title", "status", "detail"}
+    assert set(problem) == {"type", "title", "status", "detail", "request_id"}
     [record] = caplog.records
     assert (record.name, record.levelname) == ("highperf.error", "WARNING")
     assert words in record.getMessage()
     assert f"answered {status}" in record.getMessage()
     assert f"began with {octets[:32].hex()[:8]}" in record.getMessage()
+    assert f"[request {answer.headers['X-Request-ID']}]" in record.getMessage()
     assert_is_the_end(wire, client, caplog)
 
 
@@ -169,15 +171,24 @@ def test_log_of_a_flood_is_short_and_says_how_large_it_was(wire: Wire, caplog: p
     for _ in range(30):
         wire.connect().feed(b"bad\r\n")
     wire.settle()
-    assert len(caplog.records) == 10
+    assert len(caplog.records) == 3
     wire.advance(1.0)
-    assert [record.getMessage() for record in caplog.records[10:]] == [
-        "bad or slow requests: 20 more, of which nothing is said here"
+    assert [record.getMessage() for record in caplog.records[3:]] == [
+        "bad or slow requests: 27 more, of which nothing is said here"
     ]
     wire.connect().send(b"bad\r\n")
-    assert "bad request from" in caplog.records[11].getMessage()
+    assert "bad request from" in caplog.records[4].getMessage()
     wire.advance(5)
-    assert len(caplog.records) == 12
+    assert len(caplog.records) == 5
+
+
+def test_a_flood_from_one_peer_hides_no_other(wire: Wire, caplog: pytest.LogCaptureFixture) -> None:
+    for peer in range(12):
+        for _ in range(5):
+            wire.connect(f"192.0.2.{peer}").feed(b"bad\r\n")
+    wire.settle()
+    shown = Counter(found[0] for text in caplog.messages if (found := re.search(r"192\.0\.2\.\d+", text)))
+    assert list(shown.values()) == [3, 3, 3, 1]
 
 
 def test_refusal_is_counted_as_an_answer(wire: Wire) -> None:

@@ -19,6 +19,7 @@ from highperf.config import (
 )
 from highperf.env_file import EnvFile, read_env_file
 from highperf.errors import ConfigError
+from highperf.log_format import ATOMS
 
 SECOND = 1_000_000_000
 # The user contract: option, variable, default.
@@ -72,9 +73,17 @@ CONTRACT = [
     ("reload_exclude", "HIGHPERF_RELOAD_EXCLUDE", ()),
     ("forwarded_allow_ips", "FORWARDED_ALLOW_IPS", (ip_network("127.0.0.1"), ip_network("::1"))),
     ("server_header", "HIGHPERF_SERVER_HEADER", True),
+    ("request_id_header", "HIGHPERF_REQUEST_ID_HEADER", "X-Request-ID"),
     ("log_level", "HIGHPERF_LOG_LEVEL", "info"),
     ("metrics", "HIGHPERF_METRICS", True),
     ("metrics_address", "METRICS_ADDRESS", ""),
+    ("log_format", "HIGHPERF_LOG_FORMAT", "text"),
+    ("access_log", "HIGHPERF_ACCESS_LOG", True),
+    ("access_log_format", "HIGHPERF_ACCESS_LOG_FORMAT", "default"),
+    ("access_log_file", "HIGHPERF_ACCESS_LOG_FILE", "-"),
+    ("access_log_exclude", "HIGHPERF_ACCESS_LOG_EXCLUDE", ("/healthz", "/readyz", "/metrics")),
+    ("access_log_slow_ns", "HIGHPERF_ACCESS_LOG_SLOW", 0),
+    ("access_log_sample", "HIGHPERF_ACCESS_LOG_SAMPLE", None),
 ]
 
 
@@ -202,6 +211,25 @@ def test_app_takes_text_and_plain_values(given: dict[str, object], attribute: st
         (
             Layers(flags={"log_level": "trace"}),
             'Invalid value "trace" for flag --log-level: expected one of critical, error, warning, info, debug.',
+        ),
+        (
+            Layers(flags={"access_log_format": "%(h)s %(zz)s"}),
+            'Invalid element "%(zz)s" of flag --access-log-format: expected one of '
+            f"{', '.join(ATOMS)}, {{name}}i, {{name}}o as the atom.",
+        ),
+        (
+            Layers(environ={"HIGHPERF_ACCESS_LOG_FORMAT": "jsn"}),
+            'Invalid element "jsn" of environment variable HIGHPERF_ACCESS_LOG_FORMAT: expected '
+            "common, combined, default, json or a format with atoms.",
+        ),
+        (
+            Layers(flags={"access_log_exclude": "/healthz,metrics"}),
+            'Invalid value "/healthz,metrics" for flag --access-log-exclude: expected a path such as /healthz, or off, '
+            "or several with commas between.",
+        ),
+        (
+            Layers(flags={"access_log_sample": "2"}),
+            'Invalid value "2" for flag --access-log-sample: expected a number from 0 to 1 such as 0.01.',
         ),
         (
             Layers(environ={"DATABASE_URL": "postgresql://h/d"}),
@@ -493,6 +521,7 @@ def test_an_env_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
 
 def test_settings_reach_another_process_as_texts() -> None:
     given = {"workers": "auto", "uds": "a.sock", "forwarded_allow_ips": "10.0.0.0/8,::1", "rate_limit_rps": "0.5"}
+    given |= {"access_log_format": "json", "access_log_exclude": "off", "access_log_sample": "0.25"}
     given |= {"reload_dir": ".,..", "request_timeout_header": "off", "write_timeout": "0", "server_header": "false"}
     for flags in ({}, {"fd": "3"}, given):
         settings = resolve(Layers(flags=flags))

@@ -1,0 +1,28 @@
+# RequestIds: what tells one request from all others, in logs, answers and problems.
+
+from highperf.core.stream cimport REQUEST_ID_MOST, Stream
+from highperf.wire.parser cimport Head
+from highperf.wire.response cimport ResponseHeaders
+
+cdef enum:
+    NAME_MOST = 64              # octets of the field's name
+    PREFIX_SIZE = 9
+    ID_FIELD_MOST = NAME_MOST + 2 + REQUEST_ID_MOST + 2     # octets of the field that tells an id
+
+
+cdef class RequestIds:
+    cdef unsigned long long number      # the last one's
+    cdef char line[NAME_MOST + 2 + PREFIX_SIZE]     # the field's name, ": ", and what all ids that are made begin with
+    cdef int name_size                  # 0: no field tells ids
+    cdef bytes lower_name
+
+    # Gives the stream's request an id: that which a trusted peer sent, or the next one. head: None where it
+    # was not understood.
+    cdef int assign_c(self, Stream stream, Head head) except -1
+    # By what a stream knows of it.
+    cdef str text_c(self, unsigned long long number, bytes given)
+    # At most REQUEST_ID_MOST octets; how many.
+    cdef Py_ssize_t put_c(self, unsigned long long number, bytes given, char* out) noexcept
+    # The whole field for an answer with these others, at most ID_FIELD_MOST octets; 0: none is to be sent.
+    cdef Py_ssize_t put_field_c(self, Stream stream, ResponseHeaders others, char* out) noexcept
+    cdef bint stands_among_c(self, list fields) noexcept
