@@ -35,7 +35,9 @@ class Peer:
     note: str = ""
 
 
-def highperf(name: str, app: str, env: dict[str, str] | None = None, flags: str = "", **more: Any) -> Peer:
+def highperf(
+    name: str, app: str, env: dict[str, str] | None = None, flags: str = "--no-access-log", **more: Any
+) -> Peer:
     return Peer(
         name,
         f"{{python}} -m highperf {app} --app-dir {{apps}} --port {{port}} --backlog 4096 --log-level warning {flags}",

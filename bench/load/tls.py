@@ -48,7 +48,7 @@ def certified(key: str) -> Peer:
     command = ["openssl", "req", "-x509", "-nodes", "-days", "30", "-subj", "/CN=localhost", "-newkey"]
     command += [*KEYS[key].split(), "-keyout", str(private), "-out", str(certificate)]
     subprocess.run(command, check=True, capture_output=True)
-    flags = f"--ssl-certfile {certificate} --ssl-keyfile {private}"
+    flags = f"--no-access-log --ssl-certfile {certificate} --ssl-keyfile {private}"
     return highperf(f"{TLS}-{name}", APP, flags=flags, scheme="https")
 
 
