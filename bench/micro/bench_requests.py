@@ -18,6 +18,7 @@ from highperf.config import Settings
 from highperf.core.cycle import Route
 from highperf.core.request import Request
 from highperf.core.worker import Worker
+from highperf.observe.traces import TraceSource
 from highperf.wire.buffers import BufferPool
 from highperf.wire.response import Response
 from highperf.wire.router import Router
@@ -38,6 +39,8 @@ BROWSER = (
     b"Referer: http://127.0.0.1:8080/menu\r\nCookie: session=0123456789abcdef; theme=dark\r\n"
     b"Sec-Fetch-Dest: document\r\nSec-Fetch-Mode: navigate\r\n\r\n"
 )
+UNSAMPLED = b"traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00\r\n\r\n"
+NOBODY: Any = object()  # records, but is never asked to
 USER = {"id": "42", "name": "User 42", "email": "user42@example.com"}
 
 
@@ -134,6 +137,17 @@ def bench_healthz_pipelined_16(send: Any) -> None:
 
 def bench_get_user(send: Any) -> None:
     send(GET_USER, 200, orjson.dumps(USER), goal_ns=1000, against={"seed": 2400})
+
+
+def bench_get_user_not_sampled(worker: Worker, send: Any) -> None:
+    """With traces on: what that costs those who are not recorded must stay below 50 ns."""
+    worker.record(NOBODY, TraceSource("parentbased_traceidratio", 0.0))
+    send(GET_USER, 200, orjson.dumps(USER))
+
+
+def bench_get_user_not_sampled_by_its_caller(worker: Worker, send: Any) -> None:
+    worker.record(NOBODY, TraceSource("parentbased_traceidratio", 0.0))
+    send(GET_USER[:-2] + UNSAMPLED, 200, orjson.dumps(USER))
 
 
 def bench_get_user_from_a_browser(send: Any) -> None:

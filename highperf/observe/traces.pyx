@@ -147,7 +147,7 @@ cdef bint valid_tracestate_c(const char* octets, Py_ssize_t size, int* members) 
         while stop < end and stop[0] != c',':
             stop += 1
         last = stop
-        while last > octets and is_blank(last[-1]):
+        while last > octets and is_blank((last - 1)[0]):
             last -= 1
         if last > octets:               # members may be empty
             members[0] += 1

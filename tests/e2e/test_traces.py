@@ -308,6 +308,17 @@ def test_variables_that_make_no_sense_are_told_of_and_passed_over(collector: Col
     assert named(collector.spans(), "GET /orders/:id")
 
 
+def test_without_the_sdk_the_server_serves_and_says_what_is_missing(collector: Collector) -> None:
+    files = {
+        "main.py": "from highperf import App\napp = App()\n",
+        "opentelemetry/__init__.py": "raise ImportError('it is not there')",
+    }
+    with running("main:app", files=files, env=collector.environ) as server:
+        get(server, "/nothing", SAMPLED)
+        stop(server)
+    assert "it is not there (pip install 'highperf[otel]')" in server.stderr
+
+
 def test_a_protocol_that_is_not_spoken_is_told_of(collector: Collector) -> None:
     with traced(collector, OTEL_EXPORTER_OTLP_PROTOCOL="grpc") as server:
         get(server, "/orders/7")
