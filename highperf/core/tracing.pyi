@@ -2,12 +2,13 @@
 
 from contextvars import Context
 from logging import Logger
-from typing import Any, Protocol, final
+from typing import Any, Protocol, final, type_check_only
 
 from highperf.observe.traces import TraceContext, TraceSource
 
+@type_check_only
 class Recorder(Protocol):
-    """Makes spans of what a tracer tells it; called in the loop. Exists for type checkers alone."""
+    """Makes spans of what a tracer tells it; called in the loop."""
 
     @property
     def dropped(self) -> int:

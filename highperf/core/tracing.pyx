@@ -23,7 +23,7 @@ cdef inline str text_of(Head head, Span span):
 
 
 cdef int add_server(dict attributes, Head head) except -1:
-    # server.address and server.port, of the authority: host or [IPv6], and perhaps a port
+    # server.address and server.port, of the authority: host or [IPv6], and perhaps a port, as the parser checked it
     cdef str authority = text_of(head, head.authority)
     host, colon, port = authority.rpartition(":")
     if not colon or not port.isdecimal():

@@ -264,6 +264,29 @@ def test_an_exporter_that_is_refused_or_slow_costs_no_request_anything(collector
     assert collector.spans()
 
 
+def test_an_exporter_that_hangs_does_not_hold_up_the_end(collector: Collector) -> None:
+    collector.status = 0
+    with traced(collector, "--shutdown-timeout", "200ms") as server:
+        get(server, "/nothing")
+        collector.wait_for_exports(1)
+        get(server, "/nothing")
+        stop(server)
+    assert re.search("1 span not exported", server.stderr)
+
+
+def test_no_request_can_spoil_the_spans_of_others(collector: Collector) -> None:
+    odd = "\xff\xfe\ud800".encode("utf-8", "surrogatepass").decode("latin-1") + "\xff"
+    with traced(collector, OTEL_BSP_SCHEDULE_DELAY="60000") as server:
+        get(server, "/%ff?%ff&&=&sig", {"Host": "[::1]", "User-Agent": odd})
+        get(server, "/nothing", {"Host": "a:" + "9" * 40})  # which is no request
+        get(server, "/nothing", {"User-Agent": ""})
+        stop(server)
+    [one, other] = collector.spans()
+    assert (one.attributes["server.address"], one.attributes["url.query"]) == ("::1", "%ff&&=&sig=REDACTED")
+    assert one.attributes["user_agent.original"] == "\xff\xfe\\xed\\xa0\\x80\\xff"
+    assert other.attributes["user_agent.original"] == ""
+
+
 def test_an_exporter_that_is_not_there_is_told_of_once_and_holds_up_no_end() -> None:
     with Collector() as collector:
         environ = collector.environ | {"OTEL_EXPORTER_OTLP_TIMEOUT": "1"}
