@@ -250,9 +250,7 @@ async def close_source(source):
 # ---- the cycle --------------------------------------------------------------------------------
 
 
-cdef RequestCycle start_cycle_c(
-    Worker worker, Stream stream, Head head, Endpoint endpoint, Match* match
-):
+cdef RequestCycle start_cycle_c(Worker worker, Stream stream, Head head, Endpoint endpoint, Match* match):
     cdef Request request = Request.__new__(Request)
     cdef RequestCycle cycle = RequestCycle.__new__(RequestCycle)
     request.worker = worker

@@ -112,8 +112,9 @@ cdef class Outgoing(Stream):
         return 0
 
     cdef object drained_c(self):
+        # Of a broken connection the loop tells later: a source that never waits would not let it.
         self.flush_c()
-        if not self.writing_paused:
+        if not self.writing_paused and not (self.transport is not None and self.transport.is_closing()):
             return None
         if self.drain_waiter is None:
             self.drain_waiter = self.worker.loop.create_future()

@@ -456,6 +456,28 @@ def test_stream_to_a_slow_reader_waits_for_it(wire: Wire) -> None:
     assert len(client.answers()[0].content) == 10_000 * KIB
 
 
+def test_stream_that_never_waits_ends_with_its_connection(wire: Wire) -> None:
+    """The loop tells of the end only when it gets a turn, which an endless source would never give it."""
+    given, closed = 0, False
+
+    async def source() -> AsyncIterator[bytes]:
+        nonlocal given, closed
+        try:
+            while given < 1000:
+                given += 1
+                if given == 3:
+                    client.abort()
+                yield b"part"
+        finally:
+            closed = True
+
+    client = answering(wire, lambda: Response.stream(source()))
+    client.send(ASK)
+    assert client.gone
+    assert given == 3
+    assert closed
+
+
 def test_stream_that_fails_at_once_is_500(wire: Wire, caplog: pytest.LogCaptureFixture) -> None:
     async def source() -> AsyncIterator[str]:
         await asyncio.sleep(0)
