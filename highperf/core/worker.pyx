@@ -25,12 +25,12 @@ from highperf.guards.deadlines cimport NEVER, YEAR_NS, TimeoutList, Timer, Timer
 from highperf.observe.access_log cimport AccessLog, Circumstances
 from highperf.observe.layout cimport FAMILY_DEADLINES_MISSED, FAMILY_REJECTED
 from highperf.observe.metrics cimport Metrics
-from highperf.observe.traces cimport TraceSource, is_sampled
+from highperf.observe.traces cimport Trace, TraceSource, is_sampled, read_parent_c
 from highperf.segment cimport Segment
 from highperf.wire.address cimport ADDRESS_MOST, Address, write_address
 from highperf.wire.buffers cimport BufferPool
 from highperf.wire.parser cimport Head
-from highperf.wire.response cimport ResponseHeaders, StandingFields
+from highperf.wire.response cimport StandingFields
 from highperf.wire.router cimport Router
 
 import contextvars
@@ -523,10 +523,9 @@ cdef class Worker:
     cdef int log_access_c(self, Stream stream, Head head) except -1:
         cdef Circumstances about
         cdef Address address
+        cdef Trace caller
         cdef char client[ADDRESS_MOST]
         cdef char request_id[REQUEST_ID_MOST]
-        cdef bytes content_type = None
-        cdef ResponseHeaders fields = None
         memset(&about, 0, sizeof(about))
         if stream.address_c(head, &address, &about.client_port):
             about.client = client
@@ -536,9 +535,12 @@ cdef class Worker:
         if self.access_log.wants_route and stream.route is not None:
             pattern = stream.route.pattern
             about.route = PyUnicode_AsUTF8AndSize(pattern, &about.route_size)
-        if stream.answer_fields is not None:
-            content_type, fields = stream.answer_fields
-        self.access_log.note_c(&stream.exchange, head, &about, content_type, fields)
+        if self.access_log.wants_trace:
+            if stream.exchange.trace.known:
+                about.trace = &stream.exchange.trace
+            elif head is not None and read_parent_c(head, &caller):
+                about.trace = &caller
+        self.access_log.note_c(&stream.exchange, head, &about, stream.answer_fields)
         if not self.flushing:           # all lines of one turn of the loop leave together
             self.flushing = True
             self.loop.call_soon(self.flush_lines)

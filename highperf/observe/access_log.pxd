@@ -6,7 +6,6 @@ from highperf.observe.exchange cimport Exchange
 from highperf.observe.line_sink cimport LineSink
 from highperf.observe.traces cimport Trace
 from highperf.wire.parser cimport Head
-from highperf.wire.response cimport ResponseHeaders
 
 
 cdef struct Step:
@@ -30,12 +29,14 @@ cdef struct Circumstances:
     Py_ssize_t request_id_size
     const char* route
     Py_ssize_t route_size
+    const Trace* trace
 
 
 cdef class AccessLog:
     cdef readonly LineSink sink
     cdef readonly bint wants_fields     # of answers: note_c is to be given them
     cdef readonly bint wants_route
+    cdef readonly bint wants_trace
     cdef list keeper
     cdef Step* steps                    # owned
     cdef int count
@@ -58,15 +59,16 @@ cdef class AccessLog:
     cdef void refresh_c(self, long long unix_s) noexcept
     # Whether there is to be a line: asked before note_c, which what it takes costs something to find out.
     cdef bint wants_c(self, const Exchange* exchange, Head head) noexcept
-    # Writes the line; it is for the caller to flush the sink. head: None where the request was not understood.
-    cdef int note_c(self, const Exchange* exchange, Head head, const Circumstances* about, bytes content_type,
-                    ResponseHeaders fields) except -1
-    cdef char* write_c(self, char* at, const Exchange* exchange, Head head, const Circumstances* about,
-                       bytes content_type, ResponseHeaders fields) noexcept
+    # Writes the line; it is for the caller to flush the sink. head: None where the request was not understood. answer:
+    # where wants_fields, its content type and ResponseHeaders; else None.
+    cdef int note_c(self, const Exchange* exchange, Head head, const Circumstances* about, tuple answer) except -1
+    cdef char* write_c(
+        self, char* at, const Exchange* exchange, Head head, const Circumstances* about, tuple answer
+    ) noexcept
     cdef char* put_atom_c(self, const Step* step, char* at, const char* limit, const Exchange* exchange, Head head,
                           const Circumstances* about) noexcept
     cdef char* put_number_c(self, int atom, char* at, const Exchange* exchange, const Circumstances* about) noexcept
-    cdef char* put_identity_c(self, int atom, char* at, const Trace* trace, const Circumstances* about) noexcept
+    cdef char* put_identity_c(self, int atom, char* at, const Circumstances* about) noexcept
     cdef char* put_text_c(self, const Step* step, char* at, const char* limit, const Exchange* exchange,
                           const Circumstances* about) noexcept
     cdef char* put_head_c(self, const Step* step, char* at, const char* limit, Head head) noexcept

@@ -38,5 +38,9 @@ class AccessLog:
     def wants_route(self) -> bool:
         """Whether a line tells the route."""
 
+    @property
+    def wants_trace(self) -> bool:
+        """Whether a line tells the trace."""
+
     def refresh(self, unix_s: int) -> None:
         """What time it is."""

@@ -12,7 +12,7 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from highperf.observe.exchange cimport ENDING_CUT, ENDING_LEFT, ENDING_SENT, Exchange
 from highperf.observe.line_sink cimport LINE_MOST, LineSink
 from highperf.observe.text cimport put, put_decimal, put_escaped, put_padded
-from highperf.observe.traces cimport Trace, write_hex_c
+from highperf.observe.traces cimport write_hex_c
 from highperf.wire.chars cimport same_lower
 from highperf.wire.parser cimport METHOD_CONNECT, Head, Span
 from highperf.wire.response cimport ResponseHeaders, reason_c
@@ -117,6 +117,7 @@ cdef class AccessLog:
             step.field_size = len(part.field)
             self.wants_fields = self.wants_fields or step.atom == ATOM_ANSWER_FIELD
             self.wants_route = self.wants_route or step.atom == ATOM_ROUTE
+            self.wants_trace = self.wants_trace or step.atom == ATOM_TRACE or step.atom == ATOM_SPAN
             literal = ""
         literal = ("}" if json else literal) + "\n"
         self.tail = self.kept_c(literal)
@@ -160,15 +161,15 @@ cdef class AccessLog:
 
     # ---- a line -------------------------------------------------------------------------------
 
-    cdef int note_c(self, const Exchange* exchange, Head head, const Circumstances* about, bytes content_type,
-                    ResponseHeaders fields) except -1:
+    cdef int note_c(self, const Exchange* exchange, Head head, const Circumstances* about, tuple answer) except -1:
         cdef char* room = self.sink.room_c()
         if room != NULL:
-            self.sink.size += self.write_c(room, exchange, head, about, content_type, fields) - room
+            self.sink.size += self.write_c(room, exchange, head, about, answer) - room
         return 0
 
-    cdef char* write_c(self, char* at, const Exchange* exchange, Head head, const Circumstances* about,
-                       bytes content_type, ResponseHeaders fields) noexcept:
+    cdef char* write_c(
+        self, char* at, const Exchange* exchange, Head head, const Circumstances* about, tuple answer
+    ) noexcept:
         cdef const char* end = at + LINE_MOST
         cdef const char* limit
         cdef char* begun
@@ -183,7 +184,7 @@ cdef class AccessLog:
             if limit - at > VALUE_MOST:
                 limit = at + VALUE_MOST
             if step.atom == ATOM_ANSWER_FIELD:
-                at = put_answer_field(step, at, limit, content_type, fields, self.json)
+                at = put_answer_field(step, at, limit, answer, self.json)
             else:
                 at = self.put_atom_c(step, at, limit, exchange, head, about)
             if at == value:
@@ -231,9 +232,9 @@ cdef class AccessLog:
             return put_padded(at + 1, took_ns % SECOND_NS // US, 6)
         if atom == ATOM_RECEIVED:
             return put_decimal(at, exchange.received)
-        return self.put_identity_c(atom, at, &exchange.trace, about)
+        return self.put_identity_c(atom, at, about)
 
-    cdef char* put_identity_c(self, int atom, char* at, const Trace* trace, const Circumstances* about) noexcept:
+    cdef char* put_identity_c(self, int atom, char* at, const Circumstances* about) noexcept:
         if atom == ATOM_LEVEL:
             return put(at, b"INFO", 4)
         if atom == ATOM_PID:
@@ -242,12 +243,12 @@ cdef class AccessLog:
             return put(at, self.pid_text + 1, self.pid_size - 2)
         if atom == ATOM_PORT and about.client_port:
             return put_decimal(at, about.client_port)
-        if atom == ATOM_TRACE and trace.known:
-            write_hex_c(trace.id_high, at)
-            write_hex_c(trace.id_low, at + 16)
+        if atom == ATOM_TRACE and about.trace != NULL:
+            write_hex_c(about.trace.id_high, at)
+            write_hex_c(about.trace.id_low, at + 16)
             return at + 32
-        if atom == ATOM_SPAN and trace.known:
-            write_hex_c(trace.span_id, at)
+        if atom == ATOM_SPAN and about.trace != NULL:
+            write_hex_c(about.trace.span_id, at)
             return at + 16
         return at                       # also ATOM_NOTHING and ATOM_USER
 
@@ -365,11 +366,14 @@ cdef char* put_client(char* at, const char* limit, const Circumstances* about) n
     return at
 
 
-cdef char* put_answer_field(const Step* step, char* at, const char* limit, bytes content_type, ResponseHeaders fields,
-                            bint json) noexcept:
+cdef char* put_answer_field(const Step* step, char* at, const char* limit, tuple answer, bint json) noexcept:
     # Content-Type has a place of its own. What the server adds by itself (Date, Server, ...) is not told.
+    cdef bytes content_type, value = None
+    cdef ResponseHeaders fields
     cdef tuple field
-    cdef bytes value = None
+    if answer is None:                  # none had begun
+        return at
+    content_type, fields = <bytes>answer[0], <ResponseHeaders>answer[1]
     if content_type is not None and step.field_size == 12 and memcmp(step.field, b"content-type", 12) == 0:
         value = content_type
     elif fields is not None:

@@ -15,6 +15,7 @@ import pytest
 from tests.servers import Server, run, running
 
 GET = b"GET %b HTTP/1.1\r\nHost: a\r\n\r\n"
+TRACED = b"\r\ntraceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01\r\n\r\n"
 LINE = re.compile(
     r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ INFO 127\.0\.0\.1:\d+ - "
     r'"(?P<request>[^"]*|-)" (?P<status>\d{3}) [A-Za-z ]+ \d+\.\d\dms (?P<size>\d+)B (?P<id>[0-9a-f]{8}-\d+|-)\n'
@@ -60,7 +61,7 @@ def test_a_line_for_each_request_with_the_id_that_the_client_was_told(tmp_path: 
 def test_json_has_what_tools_look_for(tmp_path: Path) -> None:
     log = tmp_path / "access.log"
     with running(f"--access-log-file={log}", "--access-log-format=json", "--access-log-exclude=off") as server:
-        ask(server, GET % b"/users/1" + GET % b"/healthz")
+        ask(server, (GET % b"/users/1").replace(b"\r\n\r\n", TRACED) + GET % b"/healthz")
         server.signal(signal.SIGTERM)
         server.wait()
         told = [json.loads(line) for line in lines_of(log)]
@@ -68,6 +69,7 @@ def test_json_has_what_tools_look_for(tmp_path: Path) -> None:
             ("/users/1", "/users/:id"),
             ("/healthz", "/healthz"),
         ]
+        assert [line.get("trace_id") for line in told] == ["0af7651916cd43dd8448eb211c80319c", None]
         assert {line["worker"] for line in told} == {server.pid}
 
 

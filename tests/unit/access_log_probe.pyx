@@ -3,9 +3,10 @@
 from highperf.observe.access_log cimport AccessLog, Circumstances
 from highperf.observe.exchange cimport Exchange
 from highperf.observe.text cimport put_escaped
+from highperf.wire.address cimport ADDRESS_MOST, Address, write_address
 from highperf.wire.parser cimport PARSE_DONE, Head, Limits
 from highperf.wire.response cimport ResponseHeaders
-from libc.stdint cimport uintptr_t
+from libc.stdint cimport uint64_t, uintptr_t
 from libc.string cimport memset
 
 
@@ -35,7 +36,7 @@ cdef int tell(dict told, Exchange* exchange, Circumstances* about) except -1:
     if "route" in told:
         about.route, about.route_size = <bytes>told["route"], len(told["route"])
     if "trace" in told:
-        exchange.trace.known = True
+        about.trace = &exchange.trace
         exchange.trace.id_high, exchange.trace.id_low = told["trace"]
         exchange.trace.span_id = told["span"]
     return 0
@@ -53,7 +54,7 @@ def line(AccessLog log, bytes octets, bytes content_type=None, ResponseHeaders f
     if not log.wants_c(&exchange, head):
         return None
     before = log.sink.size
-    log.note_c(&exchange, head, &about, content_type, fields)
+    log.note_c(&exchange, head, &about, (content_type, fields) if log.wants_fields else None)
     after, log.sink.size = log.sink.size, before
     return log.sink.data[before:after]
 
@@ -68,10 +69,17 @@ def add(AccessLog log, bytes octets, int count, **told):
     tell(told, &exchange, &about)
     for _ in range(count):
         if log.wants_c(&exchange, head):
-            log.note_c(&exchange, head, &about, None, None)
+            log.note_c(&exchange, head, &about, None)
         if log.sink.size > 64 * 1024:
             log.sink.size = 0
     log.sink.size = 0
+
+
+def address_text(uint64_t high, uint64_t low):
+    cdef char text[ADDRESS_MOST]
+    cdef Address address
+    address.high, address.low = high, low
+    return text[:write_address(text, &address) - text]
 
 
 def escape_at(uintptr_t out, Py_ssize_t room, uintptr_t text, Py_ssize_t size, bint json):

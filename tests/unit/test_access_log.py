@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Callable, Iterator
+from ipaddress import ip_address
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -182,6 +183,31 @@ def test_fields_of_the_answer(probe: ModuleType, log: Log) -> None:
     fields = ResponseHeaders({"LOCATION": "/users/9"})
     assert probe.line(made, HEAD, b"text/plain", fields) == b"text/plain /users/9 -\n"
     assert not log("combined").wants_fields
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "192.0.2.7",
+        "0.0.0.0",
+        "255.255.255.255",
+        "10.100.9.1",
+        "::",
+        "::1",
+        "2001:db8::7",
+        "1:0:2:0:0:3:0:4",
+        "fe80::",
+        "1:0:0:2:0:0:0:3",
+        "1:0:0:2:3:0:0:4",
+        "1:2:3:4:5:6:7:8",
+        "0:1:2:3:4:5:6:7",
+        "ffff:ffff::",
+        "1:2:3:4:5:6:7:0",
+    ],
+)
+def test_addresses_are_written_as_everyone_does(probe: ModuleType, address: str) -> None:
+    number = int(ip_address(address)) | (0xFFFF << 32 if "." in address else 0)
+    assert probe.address_text(number >> 64, number & 2**64 - 1).decode() == str(ip_address(address))
 
 
 # ---- what a client may choose -----------------------------------------------------------------
