@@ -1,3 +1,6 @@
+from typing import final
+
+@final
 class RequestIds:
     """Ids of one worker's requests: a prefix that no other worker has, and a number."""
 

@@ -1,8 +1,10 @@
 from collections.abc import Sequence
+from typing import final
 
 from highperf.log_format import Member, Part
 from highperf.observe.line_sink import LineSink
 
+@final
 class AccessLog:
     """Writes a line for each request that was answered, in compiled code.
 

@@ -1,5 +1,7 @@
 from collections.abc import Callable
+from typing import final
 
+@final
 class LineSink:
     """Lines on their way to a file, a pipe, a terminal or a socket.
 
