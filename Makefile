@@ -9,7 +9,7 @@
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 .DEFAULT_GOAL = help
-.PHONY: help serve dev test check hot debug asan cov bench wheel clean FORCE
+.PHONY: help serve dev test check hot debug asan fuzz cov bench wheel clean FORCE
 
 bin = .venv/bin
 say = @echo "make:"
@@ -48,6 +48,10 @@ debug: .venv/test .venv/built .venv/installed ## the tests in Python's developme
 
 asan: .venv/test .venv/built .venv/installed ## the compiled core's tests under address and undefined-behaviour sanitizers
 	@$(bin)/python tools/flavour.py asan $(wildcard tests/unit tests/protocol tests/memory) $(ARGS)
+
+FUZZ_SECONDS ?= 300
+fuzz: .venv/test .venv/built .venv/installed ## fuzz the compiled core, guided by coverage, for FUZZ_SECONDS=300; ARGS=parser for one target
+	@$(bin)/python tools/flavour.py fuzz --seconds $(FUZZ_SECONDS) $(ARGS)
 
 cov: .venv/test .venv/built .venv/installed ## line coverage of Python and Cython, at least 90 %
 	@$(bin)/python tools/flavour.py cov $(ARGS)

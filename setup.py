@@ -4,6 +4,7 @@ HIGHPERF_BUILD picks the flavour:
   release   (default) -O2, no debug symbols, every Cython check off
   debug     Cython's bounds and initialization checks on, little optimization
   asan      debug plus address and undefined-behaviour sanitizers, errors at .pyx lines
+  fuzz      asan plus a call at every edge, which fuzz/edges.c counts
   cov       line tracing for Cython.Coverage
   annotate  release, but only Cython's C files and annotated pages in build/cython-annotate
   none      no extensions at all: for an editable install of modules that stand in place already
@@ -20,13 +21,14 @@ from Cython.Compiler import Options
 from Cython.Compiler.Errors import CompileError
 from setuptools import Extension, setup
 
-FLAVOURS = ("release", "debug", "asan", "cov", "annotate", "none")
+FLAVOURS = ("release", "debug", "asan", "fuzz", "cov", "annotate", "none")
 flavour = os.environ.get("HIGHPERF_BUILD", "release")
 if flavour not in FLAVOURS:
     raise SystemExit(f"HIGHPERF_BUILD={flavour!r}: expected one of {', '.join(FLAVOURS)}")
 
 jobs = os.cpu_count() or 1
-checked = flavour in ("debug", "asan", "cov")
+sanitized = flavour in ("asan", "fuzz")
+checked = sanitized or flavour in ("debug", "cov")
 directives = {
     "language_level": 3,
     "boundscheck": checked,
@@ -49,9 +51,11 @@ if not checked:
 elif flavour == "debug":
     compile_args += ["-O1", "-g"]
     macros += [("HP_PORTABLE", "1")]  # scans without SSE2
-elif flavour == "asan":
+elif sanitized:
     compile_args += ["-O1", "-g", "-fsanitize=address,undefined", "-fno-omit-frame-pointer"]
     link_args += ["-fsanitize=address,undefined"]
+    if flavour == "fuzz":
+        compile_args += ["-fsanitize-coverage=trace-pc"]
 else:
     compile_args += ["-O0", "-g0"]
     macros += [("CYTHON_TRACE_NOGIL", "1"), ("CYTHON_USE_SYS_MONITORING", "0")]
@@ -78,7 +82,7 @@ try:
         [extension(path) for path in sources],
         compiler_directives=directives,
         annotate=flavour == "annotate",
-        emit_linenums=flavour == "asan",
+        emit_linenums=sanitized,
         nthreads=jobs,
         build_dir=None if flavour == "cov" else f"build/cython-{flavour}",  # Cython.Coverage wants .c beside .so
     )

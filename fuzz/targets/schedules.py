@@ -1,0 +1,60 @@
+"""Whatever the schedule of requests, pieces, steps, timeouts and ends: tests/protocol/schedules.py says what holds.
+
+An input is a list of choices, an octet each; one that is short goes on with zeros.
+"""
+
+import logging
+from collections.abc import Iterator, Sequence
+from itertools import chain, repeat
+from random import Random
+from typing import TypeVar
+
+from fuzz.engine import Target
+from tests.protocol import schedules
+
+LONGEST = 200
+QUICK_BYTES = 1000
+ERRORS = logging.getLogger("highperf.error")
+MOST_TALKS, MOST_REQUESTS, MOST_SIZES, MOST_STEPS = 3, 8, 6, 60
+T = TypeVar("T")
+
+
+class Choices:
+    def __init__(self, octets: bytes) -> None:
+        self.octets: Iterator[int] = chain(octets, repeat(0))
+
+    def of(self, things: Sequence[T]) -> T:
+        return things[next(self.octets) % len(things)]
+
+    def up_to(self, most: int) -> int:
+        return next(self.octets) % (most + 1)
+
+
+def check(octets: bytes) -> str | None:
+    choices = Choices(octets)
+    secure, signals, end = choices.of((False, False, True)), choices.of(schedules.SIGNALS), choices.of(schedules.ENDS)
+    talks = []
+    for _ in range(1 + choices.up_to(MOST_TALKS - 1)):
+        count = 1 + choices.up_to(MOST_REQUESTS - 1)
+        requests = [(choices.of(schedules.KINDS), choices.of(schedules.SIZES_OF_BODIES)) for _ in range(count)]
+        count = 1 + choices.up_to(MOST_SIZES - 1)
+        sizes = [choices.of(schedules.SIZES_OF_PIECES) for _ in range(count)]
+        if any(size > QUICK_BYTES for _, size in requests):
+            sizes.append(max(schedules.SIZES_OF_PIECES))  # octet by octet it would take too long
+        talks.append((requests, sizes))
+    steps = [(choices.up_to(2), choices.of(schedules.STEPS)) for _ in range(choices.up_to(MOST_STEPS))]
+    ERRORS.disabled = True  # handlers fail on purpose
+    try:
+        schedules.Run(talks, signals, secure=secure).play(steps, end)
+    finally:
+        ERRORS.disabled = False
+    return None
+
+
+def make(dice: Random) -> bytes:
+    return dice.randbytes(dice.randrange(LONGEST))
+
+
+def load() -> Target:
+    dice = Random(1)
+    return Target(check, [make(dice) for _ in range(16)], make, longest=LONGEST)
