@@ -9,7 +9,7 @@
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 .DEFAULT_GOAL = help
-.PHONY: help serve dev test check hot debug asan fuzz cov bench wheel clean FORCE
+.PHONY: help serve dev test check hot debug asan fuzz cov bench soak wheel clean FORCE
 
 bin = .venv/bin
 say = @echo "make:"
@@ -58,6 +58,11 @@ cov: .venv/test .venv/built .venv/installed ## line coverage of Python and Cytho
 
 bench: .venv/built .venv/installed .venv/bench ## benchmarks: micro, store, start-up, load; ARGS=micro for one part
 	@$(bin)/python -m bench $(ARGS)
+
+SOAK_SECONDS ?= 600
+soak: .venv/built .venv/installed ## a million mixed requests, then everything at once for SOAK_SECONDS=600: does anything pile up?
+	@$(bin)/python -m tests.memory.mixed_requests 1000000
+	@$(bin)/python -m bench.load.soak --seconds $(SOAK_SECONDS) $(ARGS)
 
 wheel: .venv/built .venv/installed .venv/wheel ## a manylinux wheel, installed and served in a clean environment
 	@$(bin)/python tools/build_wheel.py

@@ -77,6 +77,17 @@ def rss_of(pids: list[int]) -> int:
     return pages * PAGE_BYTES
 
 
+def descriptors_of(pids: list[int]) -> int:
+    """Open descriptors of all of them."""
+    found = 0
+    for pid in pids:
+        try:
+            found += len(os.listdir(PROC / str(pid) / "fd"))
+        except OSError:
+            continue
+    return found
+
+
 def busy_seconds() -> float:
     """CPU time of the whole machine that was not idle, stolen time included."""
     ticks = [int(field) for field in (PROC / "stat").read_text().split("\n", 1)[0].split()[1:9]]

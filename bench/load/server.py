@@ -18,6 +18,7 @@ from bench.load.places import APPS, HOST, LOG, ROOT, RUN, STATIC, WORK
 
 START_S = 30.0
 STOP_S = 3.0
+END_S = 15.0
 SETTLE_S = 0.3
 POLL_S = 0.02
 
@@ -113,6 +114,17 @@ class Server:
     def said(self) -> str:
         """What this process has written to its log."""
         return self.log.read_bytes()[self._log_begins :].decode(errors="replace")
+
+    def reload(self) -> None:
+        self.process.send_signal(signal.SIGHUP)
+
+    def end(self) -> str:
+        """Asks it to end, as an operator would, and says how it did."""
+        self.process.terminate()
+        try:
+            return f"exit code {self.process.wait(END_S)}"
+        except subprocess.TimeoutExpired:
+            return f"none within {END_S:g} s"
 
     def stop(self) -> None:
         if self.process.poll() is None:

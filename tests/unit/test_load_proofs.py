@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from bench.load import draining, kills, proof_plot, rolling, slow, workers
+from bench.load import draining, kills, proof_plot, rolling, slow, soak, workers
 from bench.load.kills import Kill, admitted_spans, assign
 from bench.load.openloop import NS
 from bench.load.outcomes import (
@@ -194,6 +194,54 @@ def test_workers_are_compared_with_one_in_the_same_round():
         "- a request costs 2 workers 1.050 times what it costs 1, with 256 connections, goal ≤ 1.05: met"
     ]
     assert [sample["CPU µs/req"] for sample in proof.samples] == [4.0, 4.4] * 2
+
+
+# ---- soak -----------------------------------------------------------------------------------------
+
+
+def soaked(*, last_rss_mb: float = 50.0, lost: int = 0) -> SimpleNamespace:
+    """A run of a hundred seconds, of which forty are a storm."""
+    pids = (1, 2, 3)
+    samples = [soak.Sample(at, last_rss_mb if at > 80 else 50.0, 40, pids) for at in range(100)]
+    requests = [request(1000 * at, 1000 * at + 2, serial=at) for at in range(100)]
+    requests += [request(50_000, 50_001, Outcome.RESET)] * lost
+    traffic = SimpleNamespace(requests=requests, ended=[], workers={HERE: 0}, start_ns=0, late_ns=0)
+    slow_ones = SimpleNamespace(ends=soak.Counter(), overdue=soak.Counter())
+    return SimpleNamespace(
+        traffic=traffic,
+        watch=SimpleNamespace(samples=samples),
+        killer=SimpleNamespace(kills=[Kill(7, 20_000 * MS, 1)]),
+        hups_s=[9.0],
+        vandals=SimpleNamespace(came=5, statuses=soak.Counter({"400": 5})),
+        slow=slow_ones,
+        storm_s=40.0,
+        before=samples[0],
+        after=samples[-1],
+    )
+
+
+def missed(run: SimpleNamespace, ending: str = "exit code 0", log: str = "") -> list[str]:
+    proof = Proof({}, {})
+    soak.judge(SimpleNamespace(seconds=100.0), proof, run, ending, log)
+    proof.timeline[soak.NAME] = soak.timelines(run, 100.0)
+    assert "open descriptors" in words_of(soak.draw(proof))
+    return [verdict.words for verdict in proof.verdicts if not verdict.met]
+
+
+def test_a_soak_is_clean_where_nothing_grows_fails_or_complains():
+    assert missed(soaked()) == []
+
+
+def test_a_soak_tells_what_is_wrong():
+    assert "memory grew by 30.0 MB" in missed(soaked(last_rss_mb=80.0))[0]
+    assert "2 of 102 requests failed, 2 not by a kill" in missed(soaked(lost=2))[0]
+    assert missed(soaked(), ending="none within 15 s") == ["the end: none within 15 s, goal 0"]
+    assert "tracebacks" in missed(soaked(), log="Traceback (most recent call last)")[0]
+    run = soaked()
+    run.after = soak.Sample(99, 50.0, 43, (1, 2, 3))
+    run.vandals.statuses["500"] = 1
+    run.slow.overdue["slow heads"] = 1
+    assert len(missed(run)) == 3
 
 
 # ---- what all of them share -----------------------------------------------------------------------
