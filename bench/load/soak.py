@@ -37,6 +37,7 @@ KILL_EACH_S, HUP_EACH_S = 5.0, 12.0
 AFTER_LAST_S = 4.0  # no kill and no reload so shortly before the storm's end
 SAMPLE_S = 1.0
 BIN_S = 5.0
+BY_THEMSELVES = ("waits", "content")  # take their time by what they are
 TIMEOUT_S = 4.0  # READ_TIMEOUT and WRITE_TIMEOUT, which send slow clients away
 SLOW_LATE_S = 2.0
 PARTS = 4  # of the watched time: the first and the last are compared
@@ -175,7 +176,9 @@ def p99_in(run: Run, span: tuple[float, float]) -> float:
 def requests_in(run: Run, begin_s: float, end_s: float) -> Iterator[Request]:
     start_ns = run.traffic.start_ns
     return (
-        one for one in run.traffic.requests if begin_s <= (one.ended_ns - start_ns) / NS < end_s and one.kind != "waits"
+        one
+        for one in run.traffic.requests
+        if begin_s <= (one.ended_ns - start_ns) / NS < end_s and one.kind not in BY_THEMSELVES
     )
 
 
