@@ -14,6 +14,8 @@ SHARES = {
     "conditions": 1,
     "paths": 2,
     "forwarded": 2,
+    "traces": 1,
+    "log_lines": 1,
     "schedules": 3,
 }
 

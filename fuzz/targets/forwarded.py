@@ -8,14 +8,13 @@ from ipaddress import ip_network
 from random import Random
 
 from fuzz.engine import Target
-from fuzz.targets.shared import load_probe
+from fuzz.targets.shared import field_text, load_probe
 from tests.property import test_forwarded_against_twin as parts
 from tests.reference.forwarded_twin import trace
 
 NETWORKS = tuple(map(ip_network, parts.NETWORKS))
 NAMES = [name for names in parts.NAMES.values() for name in names]
 MOST_FIELDS = 900  # below the probe's limit
-BROKEN = bytes.maketrans(b"\r\0", b"  ")  # no field can hold them
 WORDS = [word.encode("latin-1") for word in (*parts.ADDRESSES, *parts.ODD_ADDRESSES, *parts.PORTS, *parts.SCHEMES)]
 WORDS += [b"for=", b"proto=", b"by=", b'host="', b'"', b"\\", b",", b";", b"=", b"[", b"]", b" ", b"\t", b"\x80"]
 WORDS += [b"\n%d" % place for place in range(len(NAMES))]
@@ -27,17 +26,12 @@ class Forwarded:
         self.counts = Counter[str]()
 
     def check(self, octets: bytes) -> str | None:
-        flags, lines = octets[0] if octets else 0, octets[1:].translate(BROKEN).split(b"\n")
+        flags, lines = octets[0] if octets else 0, octets[1:].split(b"\n")
         networks = tuple(network for place, network in enumerate(NETWORKS) if flags >> place & 1)
-        fields = [(NAMES[line[0] % len(NAMES)], spell(line[1:])) for line in lines[:MOST_FIELDS] if line]
+        fields = [(NAMES[line[0] % len(NAMES)], field_text(line[1:])) for line in lines[:MOST_FIELDS] if line]
         ours, theirs = parts.compiled_trace(probe, fields, networks), trace(fields, networks)
         self.counts["the peer" if ours.client is None else "nobody" if ours.client[0] is None else "forwarded"] += 1
         return None if ours == theirs else f"{fields!r}, {networks!r}\n{ours}\n{theirs}"
-
-
-def spell(value: bytes) -> str:
-    """Without the octets that the parser lets into no field."""
-    return "".join(chr(octet) for octet in value if (octet >= 32 and octet != 127) or octet == 9).strip(" \t")
 
 
 def node(dice: Random) -> str:

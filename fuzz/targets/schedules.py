@@ -1,33 +1,19 @@
 """Whatever the schedule of requests, pieces, steps, timeouts and ends: tests/protocol/schedules.py says what holds.
 
-An input is a list of choices, an octet each; one that is short goes on with zeros.
+An input is a list of Choices.
 """
 
 import logging
-from collections.abc import Iterator, Sequence
-from itertools import chain, repeat
 from random import Random
-from typing import TypeVar
 
 from fuzz.engine import Target
+from fuzz.targets.shared import Choices
 from tests.protocol import schedules
 
 LONGEST = 200
 QUICK_BYTES = 1000
 ERRORS = logging.getLogger("highperf.error")
 MOST_TALKS, MOST_REQUESTS, MOST_SIZES, MOST_STEPS = 3, 8, 6, 60
-T = TypeVar("T")
-
-
-class Choices:
-    def __init__(self, octets: bytes) -> None:
-        self.octets: Iterator[int] = chain(octets, repeat(0))
-
-    def of(self, things: Sequence[T]) -> T:
-        return things[next(self.octets) % len(things)]
-
-    def up_to(self, most: int) -> int:
-        return next(self.octets) % (most + 1)
 
 
 def check(octets: bytes) -> str | None:
