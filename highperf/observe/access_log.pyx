@@ -348,7 +348,7 @@ cdef char* put_client(char* at, const char* limit, const Circumstances* about) n
     # With its port, and then an IPv6 address in brackets (RFC 3986 section 3.2.2). It is no client's choice.
     cdef bint bracketed = False
     cdef Py_ssize_t index
-    if about.client_size + 8 > limit - at:
+    if about.client_size == 0 or about.client_size + 8 > limit - at:
         return at
     if about.client_port:
         for index in range(about.client_size):
