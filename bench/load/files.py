@@ -3,29 +3,26 @@
 Needs nginx and wrk, and for the last stage the open-loop generator that setup.sh core builds.
 """
 
-import argparse
 import contextlib
 import os
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
-from pathlib import Path
 from statistics import median
 
-from bench.load import machine, openloop
-from bench.load.connections import raise_descriptor_limit
+from bench.load import comparison, machine, openloop
 from bench.load.openloop import Generator, Phase, summarise
 from bench.load.peers import FILES, FLOOR, NOT_MODIFIED, PEERS
-from bench.load.places import LOG, RESULTS, RUN, STATIC
+from bench.load.places import STATIC
 from bench.load.results import Entry, Record, Results
 from bench.load.run import Run
 from bench.load.sampling import Sample, Settings
-from bench.load.server import NotMeasured, Server, exit_on_sigterm
+from bench.load.server import NotMeasured, Server
 from bench.load.tables import row
 from bench.load.workloads import WORKLOADS
 
+NAME = "files"
 OURS, NGINX = "highperf", "nginx-filecache"
 CPU_GOALS = {"static-1k": 0.85, "static-64k": 1.00, "static-8m": 1.05}  # times nginx's
 RATE_GOAL = 0.90  # of the rate of healthz
@@ -131,6 +128,7 @@ def plant() -> None:
 def measure(results: Results, rounds: int, settings: Settings) -> None:
     peers = [peer for peer in PEERS if peer.name in (FLOOR, NGINX, OURS)]
     ours = [peer for peer in peers if peer.name == OURS]
+    plant()
     turn = machine.Turn(HOLD_S)
     run = Run(results, settings, turn)
     for number in range(1, rounds + 1):
@@ -196,64 +194,11 @@ def render_delay(results: Results) -> list[str]:
     return lines
 
 
-def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="python -m bench.load.files",
-        description=__doc__,
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-    )
-    add = parser.add_argument
-    add("--quick", action="store_true", help=f"about a minute: {QUICK}")
-    add("--rounds", type=int, default=5)
-    add("--seconds", type=int, default=4, help="of load per sample")
-    add("--warmup", type=int, default=1)
-    add("--connections", type=int, default=64)
-    add("--server-cpu", type=int, default=0)
-    add("--client-cpu", type=int, default=1)
-    add("--max-other", type=float, default=5, help="CPU %% that other processes may use")
-    add("--retries", type=int, default=2, help="times a disturbed sample is taken again")
-    add("--patience", type=float, default=5, help="seconds to wait for a quiet machine")
-    add("--out", type=Path, help="file of results (default: bench/results/<date>-<machine>-files.json)")
-    add("--table", action="store_true", help="only print the tables of the file")
-    if parser.parse_known_args(arguments)[0].quick:
-        parser.set_defaults(**QUICK)
-    options = parser.parse_args(arguments)
-    if options.out is None:
-        options.out = RESULTS / f"{time.strftime('%Y-%m-%d')}-{machine.nickname()}-files.json"
-    return options
-
-
 def main(arguments: Sequence[str] | None = None) -> None:
-    exit_on_sigterm()
-    options = parse(arguments)
-    if options.table:
-        print(render(Results.load(options.out)))
-        return
-    openloop.exit_unless_installed()
-    raise_descriptor_limit()
-    settings = Settings(
-        options.seconds,
-        options.warmup,
-        options.connections,
-        options.server_cpu,
-        options.client_cpu,
-        idle_connections=0,
-        crowd=0,
-        max_other_pct=options.max_other,
-        retries=options.retries,
-        patience_s=options.patience,
-    )
-    for folder in (RUN, LOG):
-        folder.mkdir(parents=True, exist_ok=True)
-    plant()
-    results = Results(machine.describe(settings.server_cpu), asdict(settings))
-    try:
-        measure(results, options.rounds, settings)
-    except NotMeasured as error:
-        sys.exit(f"bench.load.files: {error}")
-    results.save(options.out)
-    print(render(results))
-    print(f"\nsaved: {options.out}")
+    parser = comparison.parser(NAME, __doc__, rounds=5, seconds=4)
+    parser.add_argument("--quick", action="store_true", help=f"about a minute: {QUICK}")
+    options = comparison.parse(parser, arguments, NAME, QUICK)
+    comparison.run(NAME, options, measure, render, openloop.exit_unless_installed)
 
 
 if __name__ == "__main__":

@@ -115,7 +115,8 @@ def _spread(value: Any) -> str:
 def peer(name: str, workers: int = 1, env: dict[str, str] | None = None, flags: str = "") -> Peer:
     """highperf with the proofs' app. One worker is what it has unless it is told."""
     more = f" --workers {workers}" if workers > 1 else ""
-    command = f"{{python}} -m highperf proofs_app:app --app-dir {{apps}} --port {{port}} --backlog 4096{more} {flags}"
+    command = "{python} -m highperf proofs_app:app --app-dir {apps} --port {port} --backlog 4096 --no-access-log"
+    command += f"{more} {flags}"
     return Peer(name, command.strip(), env={"PYTHONPATH": "{root}"} | (env or {}), distributions="highperf uvloop")
 
 

@@ -3,15 +3,12 @@
 import argparse
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from pathlib import Path
 
-from bench.load import goals, machine, peers, tables, wrk
-from bench.load.connections import measure_crowd, measure_idle, raise_descriptor_limit
+from bench.load import comparison, goals, machine, peers, tables, wrk
+from bench.load.connections import measure_crowd, measure_idle
 from bench.load.peers import Peer
-from bench.load.places import LOG, RESULTS, RUN
 from bench.load.results import Entry, Record, Results
 from bench.load.sampling import Sample, Settings, measure_load
 from bench.load.server import NotMeasured, Server, exit_on_sigterm, fill, fill_all
@@ -93,38 +90,18 @@ def version(peer: Peer) -> str:
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="python -m bench.load",
-        description=__doc__,
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-    )
+    parser = comparison.parser("", __doc__, rounds=3, seconds=5, patience=10)
     add = parser.add_argument
     add("--quick", action="store_true", help=f"about two minutes: {QUICK}")
     add("--peers", default="all", help="names and groups (all, core), separated by commas")
     add("--workloads", default="all", help="names and groups (all, api, files, connections)")
-    add("--rounds", type=int, default=3)
-    add("--seconds", type=int, default=5, help="of load per sample")
-    add("--warmup", type=int, default=1, help="seconds of load before that")
-    add("--connections", type=int, default=64, help="keep-alive connections of the load")
     add("--idle-connections", type=int, default=2000)
     add("--crowd", type=int, default=10_000, help="connections served at once")
-    add("--server-cpu", type=int, default=0)
-    add("--client-cpu", type=int, default=1)
-    add("--max-other", type=float, default=5, help="CPU %% that other processes may use")
-    add("--retries", type=int, default=2, help="times a disturbed sample is taken again")
-    add("--patience", type=float, default=10, help="seconds to wait for a quiet machine")
     add("--hold", type=float, default=240, help="seconds to keep the lock before offering it")
     add("--add", action="append", default=[], metavar="NAME=COMMAND", help="one more peer")
-    add("--out", type=Path, help="file of results (default: bench/results/<date>-<machine>.json)")
     add("--append", action="store_true", help="add rounds to those in the file")
-    add("--table", action="store_true", help="only print the tables of the file")
     add("--list", action="store_true", help="list the peers and stop")
-    if parser.parse_known_args(arguments)[0].quick:
-        parser.set_defaults(**QUICK)
-    options = parser.parse_args(arguments)
-    if options.out is None:
-        options.out = RESULTS / f"{time.strftime('%Y-%m-%d')}-{machine.nickname()}.json"
-    return options
+    return comparison.parse(parser, arguments, "", QUICK)
 
 
 def known_peers(added: list[str]) -> dict[str, Peer]:
@@ -147,32 +124,15 @@ def choose(names: str, known: dict[str, Peer] | dict[str, Workload]) -> list[str
     return list(chosen)
 
 
-def settings_of(options: argparse.Namespace) -> Settings:
-    return Settings(
-        seconds=options.seconds,
-        warmup=options.warmup,
-        connections=options.connections,
-        server_cpu=options.server_cpu,
-        client_cpu=options.client_cpu,
-        idle_connections=options.idle_connections,
-        crowd=options.crowd,
-        max_other_pct=options.max_other,
-        retries=options.retries,
-        patience_s=options.patience,
-    )
-
-
 def measure(options: argparse.Namespace, known: dict[str, Peer]) -> None:
     chosen = [known[name] for name in choose(options.peers, known)]
     workloads = [WORKLOADS[name] for name in choose(options.workloads, WORKLOADS)]
-    settings = settings_of(options)
+    settings = comparison.settings_of(options)
     results = Results(machine.describe(settings.server_cpu), asdict(settings))
     if options.append and options.out.exists():
         results = Results.load(options.out)
     first = results.last_round() + 1
-    raise_descriptor_limit()
-    for folder in (RUN, LOG):
-        folder.mkdir(parents=True, exist_ok=True)
+    comparison.prepare()
     turn = machine.Turn(options.hold)
     run = Run(results, settings, turn)
     for number in range(first, first + options.rounds):

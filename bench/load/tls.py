@@ -10,18 +10,16 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
-from pathlib import Path
 from statistics import median
 
-from bench.load import machine, procfs
+from bench.load import comparison, machine, procfs
 from bench.load.client import ask
-from bench.load.connections import measure_idle, raise_descriptor_limit
+from bench.load.connections import measure_idle
 from bench.load.peers import Peer, highperf
-from bench.load.places import HOST, LOG, RESULTS, RUN
+from bench.load.places import HOST, RUN
 from bench.load.results import Entry, Record, Results
 from bench.load.sampling import Sample, Settings, measure_load
-from bench.load.server import NotMeasured, Server, exit_on_sigterm, start
+from bench.load.server import NotMeasured, Server, start
 from bench.load.tables import row
 from bench.load.workloads import WORKLOADS
 
@@ -163,61 +161,18 @@ def render_memory(results: Results) -> list[str]:
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="python -m bench.load.tls",
-        description=__doc__,
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-    )
-    add = parser.add_argument
-    add("--rounds", type=int, default=5)
-    add("--seconds", type=int, default=2)
-    add("--warmup", type=int, default=1)
-    add("--connections", type=int, default=64)
-    add("--idle-connections", type=int, default=1000)
-    add("--server-cpu", type=int, default=0)
-    add("--client-cpu", type=int, default=1)
-    add("--max-other", type=float, default=5, help="CPU %% that other processes may use")
-    add("--retries", type=int, default=2, help="times a disturbed sample is taken again")
-    add("--patience", type=float, default=5, help="seconds to wait for a quiet machine")
-    add("--out", type=Path, help="file of results (default: bench/results/<date>-<machine>-tls.json)")
-    add("--table", action="store_true", help="only print the tables of the file")
-    options = parser.parse_args(arguments)
-    if options.out is None:
-        options.out = RESULTS / f"{time.strftime('%Y-%m-%d')}-{machine.nickname()}-tls.json"
-    return options
+    parser = comparison.parser(TLS, __doc__, rounds=5, seconds=2)
+    parser.add_argument("--idle-connections", type=int, default=1000)
+    return comparison.parse(parser, arguments, TLS)
+
+
+def require() -> None:
+    if not shutil.which("openssl") or not shutil.which("wrk"):
+        sys.exit("bench.load.tls: wrk and openssl are needed")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    exit_on_sigterm()
-    options = parse(arguments)
-    if options.table:
-        print(render(Results.load(options.out)))
-        return
-    if not shutil.which("openssl") or not shutil.which("wrk"):
-        sys.exit("bench.load.tls: wrk and openssl are needed")
-    raise_descriptor_limit()
-    settings = Settings(
-        options.seconds,
-        options.warmup,
-        options.connections,
-        options.server_cpu,
-        options.client_cpu,
-        options.idle_connections,
-        crowd=0,
-        max_other_pct=options.max_other,
-        retries=options.retries,
-        patience_s=options.patience,
-    )
-    for folder in (RUN, LOG):
-        folder.mkdir(parents=True, exist_ok=True)
-    results = Results(machine.describe(settings.server_cpu), asdict(settings))
-    try:
-        measure(results, options.rounds, settings)
-    except NotMeasured as error:
-        sys.exit(f"bench.load.tls: {error}")
-    results.save(options.out)
-    print(render(results))
-    print(f"\nsaved: {options.out}")
+    comparison.run(TLS, parse(arguments), measure, render, require)
 
 
 if __name__ == "__main__":
