@@ -2,6 +2,7 @@
 
 from highperf.core.cycle cimport RequestCycle, Route
 from highperf.core.incoming cimport Incoming
+from highperf.flag cimport flag
 from highperf.wire.buffers cimport Buffer
 from highperf.wire.parser cimport Head
 
@@ -14,16 +15,15 @@ cdef class HttpProtocol(Incoming):
 
     # the running request
     cdef RequestCycle cycle     # None: none, or one that the server answers itself
-    cdef int minor
-    cdef bint busy              # between its head and the end of its answer
-    cdef bint persistent        # another request may follow
-    cdef bint head_only
-    cdef bint chunked           # the answer is
-    cdef bint mute              # the answer has no content
+    cdef flag busy              # between its head and the end of its answer
+    cdef flag persistent        # another request may follow
+    cdef flag head_only
+    cdef flag chunked           # the answer is
+    cdef flag mute              # the answer has no content
 
     # where the connection stands
-    cdef bint lingering         # our side is closed; what comes is discarded
-    cdef bint eof
+    cdef flag lingering         # our side is closed; what comes is discarded
+    cdef flag eof
 
     cdef Py_ssize_t receive_c(self, const char* data, Py_ssize_t size) except -1
     cdef Py_ssize_t feed_head_c(self, const char* data, Py_ssize_t size) except -1

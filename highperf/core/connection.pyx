@@ -77,7 +77,7 @@ cdef class HttpProtocol(Incoming):
     def connection_made(self, transport):
         self.connect_c(transport)
         self.worker.opened_c(self)
-        if self.worker.access_log is not None:
+        if self.worker.access is not None:
             self.trusted_c()            # whose name it is, cannot be asked when the peer is gone
         self.worker.touch_c()
         self.wait_c(TIMER_PARTING if self.worker.draining else TIMER_HEAD)
@@ -241,7 +241,6 @@ cdef class HttpProtocol(Incoming):
         self.open_exchange_c(head, route)
         if self.worker.tracer is not None and (route is None or not route.exempt):
             self.worker.tracer.begin_c(self, head)
-        self.minor = head.minor
         self.persistent = head.keep_alive and head.method != METHOD_CONNECT
         self.head_only = head.method == METHOD_HEAD
         return 0
@@ -417,7 +416,7 @@ cdef class HttpProtocol(Incoming):
         if status == 204 or status == 304:
             length = LENGTH_NONE        # RFC 9110 section 8.6
         elif length == LENGTH_UNKNOWN:
-            if self.minor == 0:
+            if self.exchange.minor == 0:
                 length = LENGTH_NONE    # the end of the connection ends it
                 self.persistent = False
             else:
@@ -425,7 +424,7 @@ cdef class HttpProtocol(Incoming):
                 self.chunked = not self.mute
         if not self.persistent:
             persistence = PERSIST_CLOSE
-        elif self.minor == 0:
+        elif self.exchange.minor == 0:
             persistence = PERSIST_KEEP
         field_size = self.worker.ids.put_field_c(self, headers, field)
         return write_head_c(
@@ -473,7 +472,7 @@ cdef class HttpProtocol(Incoming):
     cdef int abort_c(self) except -1:
         # The answer cannot be completed: what has left must not look whole.
         self.flush_c()
-        if self.minor == 0:             # where it may be the end of the connection that ends an answer
+        if self.exchange.minor == 0:             # where it may be the end of the connection that ends an answer
             self.reset_c()
         if self.exchange.open:
             self.conclude_c(ENDING_CUT)

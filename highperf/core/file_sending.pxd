@@ -5,6 +5,7 @@ from libc.stdint cimport int64_t, uint64_t
 from highperf.core.outgoing cimport Outgoing
 from highperf.core.stream cimport FileHolder
 from highperf.core.worker cimport Worker
+from highperf.flag cimport flag
 
 
 cdef class SendQueue:
@@ -26,16 +27,16 @@ cdef class SendQueue:
 cdef class Sending(Outgoing):
     cdef FileHolder holder      # who has a file sent, or will; None: nobody
     cdef int file_fd            # borrowed from it; -1: none is being sent
+    cdef unsigned int serial    # of the file, so that a thread that reads in is not taken for another's
     cdef int64_t file_at        # the next octet of it
     cdef int64_t file_end
     cdef int64_t cached_to      # up to here the system had it in memory when asked
     cdef uint64_t token         # 0: the queue does not watch this socket
-    cdef unsigned int serial    # of the file, so that a thread that reads in is not taken for another's
-    cdef bint failed            # the last file could not be sent whole
-    cdef bint queued            # waits for its turn
-    cdef bint blocked           # waits for the peer to take octets
-    cdef bint limited           # the transport's limits are not its usual ones
-    cdef bint copies            # sendfile(2) does not serve: read, and write to the transport
+    cdef flag failed            # the last file could not be sent whole
+    cdef flag queued            # waits for its turn
+    cdef flag blocked           # waits for the peer to take octets
+    cdef flag limited           # the transport's limits are not its usual ones
+    cdef flag copies            # sendfile(2) does not serve: read, and write to the transport
 
     cdef int go_on_c(self) except -1
     cdef int step_c(self) except -1

@@ -32,6 +32,7 @@ from highperf.clock cimport monotonic_ns
 from highperf.core.outgoing cimport Outgoing
 from highperf.core.stream cimport FILE_FAILED, FILE_GOING, FILE_SENT, FileHolder
 from highperf.core.worker cimport Worker
+from highperf.files.system cimport read_at
 from highperf.observe.exchange cimport ENDING_LEFT
 
 import collections
@@ -43,7 +44,6 @@ cdef extern from *:
     #include <errno.h>
     #include <sys/types.h>
     #include <sys/socket.h>
-    #include <sys/uio.h>
     #include <fcntl.h>
     #include <unistd.h>
 
@@ -86,20 +86,6 @@ cdef extern from *:
     static inline int hp_ready(int epoll, uint64_t *tokens, int room) { return 0; }
     static inline void hp_expect(int fd, int64_t offset, int64_t size) { }
     #endif
-
-    /* As pread(2), but EAGAIN rather than waiting for a disk, and where that cannot be known. */
-    static inline ssize_t hp_read_cached(int fd, void *octets, size_t size, int64_t offset) {
-    #ifdef RWF_NOWAIT
-        struct iovec part = {.iov_base = octets, .iov_len = size};
-        ssize_t count = preadv2(fd, &part, 1, offset, RWF_NOWAIT);
-        if (count < 0 && (errno == EOPNOTSUPP || errno == ENOSYS || errno == EINVAL))
-            errno = EAGAIN;
-        return count;
-    #else
-        errno = EAGAIN;
-        return -1;
-    #endif
-    }
     """
     bint HP_SENDFILE
     ssize_t hp_sendfile(int to, int from_, int64_t offset, size_t size) nogil
@@ -108,11 +94,7 @@ cdef extern from *:
     void hp_unwatch(int epoll, int fd)
     int hp_ready(int epoll, uint64_t* tokens, int room)
     void hp_expect(int fd, int64_t offset, int64_t size) nogil
-    ssize_t hp_read_cached(int fd, void* octets, size_t size, int64_t offset) nogil
     int MSG_MORE
-
-cdef extern from "unistd.h" nogil:
-    ssize_t pread(int fd, void* octets, size_t size, int64_t offset)
 
 cdef enum:
     FILE_MORE = 3               # a FileProgress of slices alone: there is more to do at once
@@ -134,23 +116,18 @@ def read_in(int fd, long long offset, long long size, holder):
     # In a thread. holder: keeps the file open. Gives how many octets there were.
     cdef char* scratch = <char*>malloc(COPY_SIZE)
     cdef int64_t at = offset, end = offset + size
-    cdef ssize_t count = 1
-    cdef int error = 0
+    cdef Py_ssize_t count = 1
     if scratch == NULL:
         raise MemoryError()
     with nogil:
         hp_expect(fd, offset, EXPECT_SIZE)
         while at < end and count > 0:
-            count = pread(fd, scratch, min(end - at, COPY_SIZE), at)
+            count = read_at(fd, scratch, min(end - at, COPY_SIZE), at, True)
             if count > 0:
                 at += count
-            elif count < 0 and errno == EINTR:
-                count = 1
-        if count < 0:
-            error = errno
     free(scratch)
-    if error:
-        raise OSError(error, os.strerror(error))
+    if count < 0:
+        raise OSError(-count, os.strerror(-count))
     return at - offset
 
 
@@ -335,15 +312,14 @@ cdef class Sending(Outgoing):
     cdef int copy_slice_c(self) except -1:
         cdef Py_ssize_t size = min(self.file_end - self.file_at, COPY_SIZE)
         cdef bytes octets = PyBytes_FromStringAndSize(NULL, size)
-        cdef ssize_t count
+        cdef Py_ssize_t count
         self.flush_c()
         if self.writing_paused or self.transport.is_closing():
             return self.wait_for_peer_c()
-        if self.file_at + size <= self.cached_to:
-            count = pread(self.file_fd, PyBytes_AS_STRING(octets), size, self.file_at)
-        else:
-            count = hp_read_cached(self.file_fd, PyBytes_AS_STRING(octets), size, self.file_at)
-        if count < 0 and errno == EAGAIN:
+        count = read_at(
+            self.file_fd, PyBytes_AS_STRING(octets), size, self.file_at, self.file_at + size <= self.cached_to
+        )
+        if count == -EAGAIN:
             return self.read_in_c()
         if count <= 0 or (self.file_at + count == self.file_end and not self.holder.unchanged_c()):
             return FILE_FAILED
@@ -381,11 +357,14 @@ cdef class Sending(Outgoing):
     cdef bint cached_c(self, Py_ssize_t size) except -1:
         cdef int64_t end = self.file_at + size
         cdef char octet
+        cdef Py_ssize_t count
         if end <= self.cached_to:
             return True
-        if self.cached_to < self.file_at and hp_read_cached(self.file_fd, &octet, 1, self.file_at) < 0:
-            return errno != EAGAIN      # what else there is, sending will show
-        if hp_read_cached(self.file_fd, &octet, 1, end - 1) < 0 and errno == EAGAIN:
+        if self.cached_to < self.file_at:
+            count = read_at(self.file_fd, &octet, 1, self.file_at, False)
+            if count < 0:
+                return count != -EAGAIN     # what else there is, sending will show
+        if read_at(self.file_fd, &octet, 1, end - 1, False) == -EAGAIN:
             return False
         self.cached_to = end
         return True

@@ -63,7 +63,7 @@ cdef class Gauges:
         cdef BufferPool pool = worker.pool
         cdef BreakerTally tally
         cdef long long dropped = worker.spans_dropped
-        cdef long long lines_lost = 0 if worker.access_log is None else worker.access_log.sink.lost
+        cdef long long lines_lost = 0 if worker.access is None else worker.access.log.sink.lost
         self.active[0] = self.busy[0] = worker.answering        # one of each connection, with HTTP/1.1
         self.idle[0] = max(0, len(worker.streams) - worker.answering)
         self.lag[0] = max(worker.longest_turn_ns, self.longest_ns)

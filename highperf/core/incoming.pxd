@@ -5,6 +5,7 @@ from libc.stdint cimport int64_t
 from highperf.core.body cimport BodyReader
 from highperf.core.cycle cimport Route
 from highperf.core.file_sending cimport Sending
+from highperf.flag cimport flag
 from highperf.guards.deadlines cimport Timer
 from highperf.wire.chunked cimport ChunkDecoder
 from highperf.wire.parser cimport Head
@@ -20,24 +21,23 @@ cdef enum BodyKind:
 cdef class Incoming(Sending):
     cdef Timer read_timer       # what the connection waits for: one thing at a time
 
+    # of the running request; borrowed while the call that parsed it runs, then from self; NULL: it was not kept
+    cdef void* request_head
+
     # content
     cdef BodyReader body        # takes the content of the running request; None: it is discarded
     cdef ChunkDecoder* chunks   # owned; NULL unless the content is chunked
     cdef int64_t body_left      # octets of a BODY_LENGTH still to come
-    cdef int body_kind
-    cdef int64_t body_came      # octets of it
     cdef int64_t waited_ns      # for it, so far
     cdef int64_t waits_since_ns     # 0: it is not waited for, or it has just come
-    cdef bint expects_continue  # 100 is wanted and has not been sent
-    cdef bint holding           # reading is paused for the handler's sake
-
-    # of the running request; borrowed while the call that parsed it runs, then from self; NULL: it was not kept
-    cdef void* request_head
+    cdef unsigned char body_kind
+    cdef flag expects_continue  # 100 is wanted and has not been sent
+    cdef flag holding           # reading is paused for the handler's sake
 
     # where the connection stands
-    cdef bint processing        # octets that were read are being used: answers are flushed at the end of that
-    cdef bint closing           # no further request; close when all is flushed
-    cdef bint wary              # close by lingering: the peer may still be sending
+    cdef flag processing        # octets that were read are being used: answers are flushed at the end of that
+    cdef flag closing           # no further request; close when all is flushed
+    cdef flag wary              # close by lingering: the peer may still be sending
 
     cdef Py_ssize_t feed_body_c(self, const char* data, Py_ssize_t size) except -1
     cdef Py_ssize_t feed_chunks_c(self, const char* data, Py_ssize_t size) except -1

@@ -69,14 +69,14 @@ cdef class Incoming(Sending):
             self.waits_since_ns = self.worker.now_ns
 
     cdef void more_came_c(self, Py_ssize_t octets) noexcept:
-        self.body_came += octets
+        self.exchange.received += octets
         if self.waits_since_ns:
             self.waited_ns += self.worker.now_ns - self.waits_since_ns
             self.waits_since_ns = 0
 
     cdef bint trickles_c(self) noexcept:
         cdef int64_t waits_ns = self.worker.now_ns - self.waits_since_ns if self.waits_since_ns else 0
-        return self.worker.too_slow_c(self.body_came, self.waited_ns + waits_ns)
+        return self.worker.too_slow_c(self.exchange.received, self.waited_ns + waits_ns)
 
     cdef int end_body_c(self) except -1:
         self.body_kind = BODY_NONE
@@ -131,7 +131,6 @@ cdef class Incoming(Sending):
     # ---- what is noted of it ------------------------------------------------------------------
 
     cdef int open_exchange_c(self, Head head, Route route) except -1:
-        self.body_came = 0
         memset(&self.exchange, 0, sizeof(self.exchange))
         self.exchange.open = True
         self.worker.answering += 1
@@ -151,7 +150,7 @@ cdef class Incoming(Sending):
 
     cdef int note_answer_c(self, int status, bytes content_type, ResponseHeaders fields) except -1:
         self.exchange.status = status
-        if self.worker.access_log is not None and self.worker.access_log.wants_fields:
+        if self.worker.access is not None and self.worker.access.log.wants_fields:
             self.answer_fields = (content_type, fields)
         return 0
 
@@ -161,7 +160,6 @@ cdef class Incoming(Sending):
         self.worker.answering -= 1
         self.exchange.ending = ending
         self.exchange.ended_ns = self.worker.now_ns
-        self.exchange.received = self.body_came
         self.request_head = NULL
         if self.worker.observes:
             self.worker.observed_c(self, head)

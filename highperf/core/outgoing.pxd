@@ -2,9 +2,8 @@
 
 from libc.stdint cimport int64_t
 
-from highperf.core.proxies cimport Peer
-from highperf.core.stream cimport Stream
-from highperf.core.worker cimport Worker
+from highperf.core.connected cimport Connected
+from highperf.flag cimport flag
 from highperf.guards.deadlines cimport Timer
 from highperf.wire.buffers cimport Buffer
 
@@ -12,12 +11,7 @@ cdef enum:
     TIMER_WRITE = 0             # kind of write_timer; subclasses number theirs from 1
 
 
-cdef class Outgoing(Stream):
-    cdef Worker worker
-    cdef Peer peer              # not met until somebody asks
-    cdef object transport       # None before connect_c and after disconnect_c
-    cdef int fd                 # the transport's socket; -1: it has none
-    cdef bint direct            # send(2) may be used: no TLS is in between
+cdef class Outgoing(Connected):
     cdef Timer write_timer
     cdef Buffer out             # gathered but not sent; pooled; None when there is nothing
     cdef object drain_waiter    # future of a stream that waits for the peer to take more, or None
@@ -25,14 +19,9 @@ cdef class Outgoing(Stream):
     cdef int64_t taken          # of these, what the peer had when the write timer last looked
     cdef int64_t slow_from      # the same when it was first made to wait for the peer
     cdef int64_t slow_since_ns  # when that was
-    cdef bint writing_paused    # the transport holds more than it likes
-    cdef bint backed_up         # the transport may hold something: send(2) must not overtake it
+    cdef flag writing_paused    # the transport holds more than it likes
+    cdef flag backed_up         # the transport may hold something: send(2) must not overtake it
 
-    cdef int connect_c(self, object transport) except -1
-    cdef object peer_c(self)            # (host, port, ...) as the transport has it, or None
-    cdef int disconnect_c(self) except -1
-    # Whether the socket holds octets that were not read yet: the loop does what is due before it reads.
-    cdef bint arrived_c(self) noexcept
     cdef int writable_c(self) except -1
     cdef int wake_c(self) except -1
     cdef Buffer out_c(self)

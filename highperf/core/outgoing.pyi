@@ -1,9 +1,9 @@
 from typing import Self
 
-from highperf.core.stream import Stream
+from highperf.core.connected import Connected
 from highperf.core.worker import Worker
 
-class Outgoing(Stream):
+class Outgoing(Connected):
     """The half of a connection that sends.
 
     Args:

@@ -1,6 +1,7 @@
 # TrustedProxies: whose word on a request's client is believed. Peer: who is at the other end of a
 # connection. Origin: what is believed of one request.
 
+from highperf.flag cimport flag
 from highperf.wire.address cimport Address
 from highperf.wire.forwarded cimport Walk
 from highperf.wire.parser cimport Head
@@ -35,11 +36,11 @@ cdef struct Claim:
 
 
 cdef struct Peer:
-    bint met                    # the rest has been found out
-    bint addressed              # False: it has no IP address
-    bint trusted
-    int port                    # 0: not known
     Address address
+    int port                    # 0: not known
+    flag met                    # the rest has been found out
+    flag addressed              # False: it has no IP address
+    flag trusted
 
 
 cdef class TrustedProxies:

@@ -20,6 +20,7 @@ import msgspec
 import orjson
 
 from highperf.errors import HTTPError
+from highperf.wire.router import METHOD_NAMES
 
 cdef object loads = orjson.loads
 cdef object JSONDecodeError = orjson.JSONDecodeError
@@ -27,8 +28,7 @@ cdef object Decoder = msgspec.json.Decoder
 cdef object ValidationError = msgspec.ValidationError
 cdef object DecodeError = msgspec.DecodeError
 
-# By Method of wire/parser.pxd.
-cdef tuple METHODS = (None, "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT")
+cdef tuple METHODS = METHOD_NAMES
 
 
 cdef inline bytes span_bytes(Head head, Span span):
@@ -149,8 +149,7 @@ cdef class Request:
     def id(self):
         if self.id_ is None:
             if self.number == 0:
-                self.worker.ids.number += 1
-                self.number = self.worker.ids.number
+                self.number = self.worker.ids.next_c()
             self.id_ = self.worker.ids.text_c(self.number, self.given_id)
         return self.id_
 

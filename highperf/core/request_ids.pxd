@@ -19,6 +19,8 @@ cdef class RequestIds:
     # Gives the stream's request an id: that which a trusted peer sent, or the next one. head: None where it
     # was not understood.
     cdef int assign_c(self, Stream stream, Head head) except -1
+    # The number of one that is made.
+    cdef unsigned long long next_c(self) noexcept
     # By what a stream knows of it.
     cdef str text_c(self, unsigned long long number, bytes given)
     # At most REQUEST_ID_MOST octets; how many.

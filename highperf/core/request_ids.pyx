@@ -9,6 +9,7 @@ from highperf.core.stream cimport REQUEST_ID_MOST, Stream
 from highperf.wire.chars cimport same_folded
 from highperf.wire.parser cimport Head, Span
 from highperf.wire.response cimport ResponseHeaders
+from highperf.wire.writing cimport put, put_decimal
 from libc.string cimport memcpy
 
 import secrets
@@ -27,8 +28,7 @@ cdef class RequestIds:
     cdef int assign_c(self, Stream stream, Head head) except -1:
         cdef Span value
         cdef int found
-        self.number += 1
-        stream.request_number = self.number
+        stream.request_number = self.next_c()
         stream.given_id = None
         if head is None or self.name_size == 0:
             return 0
@@ -39,25 +39,18 @@ cdef class RequestIds:
                 stream.given_id = PyBytes_FromStringAndSize(head.base + value.start, value.size)
         return 0
 
+    cdef unsigned long long next_c(self) noexcept:
+        self.number += 1
+        return self.number
+
     cdef str text_c(self, unsigned long long number, bytes given):
         cdef char octets[REQUEST_ID_MOST]
         return octets[:self.put_c(number, given, octets)].decode("ascii")
 
     cdef Py_ssize_t put_c(self, unsigned long long number, bytes given, char* out) noexcept:
-        cdef char digits[20]
-        cdef int index = 20
         if given is not None:
-            memcpy(out, PyBytes_AS_STRING(given), PyBytes_GET_SIZE(given))
-            return PyBytes_GET_SIZE(given)
-        while True:
-            index -= 1
-            digits[index] = <char>(48 + number % 10)
-            number //= 10
-            if number == 0:
-                break
-        memcpy(out, self.line + self.name_size + 2, PREFIX_SIZE)
-        memcpy(out + PREFIX_SIZE, digits + index, 20 - index)
-        return PREFIX_SIZE + 20 - index
+            return put(out, PyBytes_AS_STRING(given), PyBytes_GET_SIZE(given)) - out
+        return put_decimal(put(out, self.line + self.name_size + 2, PREFIX_SIZE), number) - out
 
     cdef Py_ssize_t put_field_c(self, Stream stream, ResponseHeaders others, char* out) noexcept:
         cdef Py_ssize_t size = self.name_size + 2
@@ -65,10 +58,8 @@ cdef class RequestIds:
             return 0
         if others is not None and self.stands_among_c(others.fields):
             return 0                    # the application tells one of its own
-        memcpy(out, self.line, size)
-        size += self.put_c(stream.request_number, stream.given_id, out + size)
-        memcpy(out + size, b"\r\n", 2)
-        return size + 2
+        size += self.put_c(stream.request_number, stream.given_id, put(out, self.line, size))
+        return put(out + size, b"\r\n", 2) - out
 
     cdef bint stands_among_c(self, list fields) noexcept:
         cdef tuple field

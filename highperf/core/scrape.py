@@ -7,7 +7,6 @@ Must not know how the series are kept or written (observe/exposition.pyx).
 
 import asyncio
 import platform
-import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from highperf._version import __version__
 from highperf.observe import registry
 from highperf.observe.exposition import Exposition
+from highperf.wire.accept import read_accept
 from highperf.wire.response import Response
 
 if TYPE_CHECKING:
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
 TEXT: Final = "text/plain; version=0.0.4; charset=utf-8"
 OPENMETRICS: Final = "application/openmetrics-text; version=1.0.0; charset=utf-8"
-
-_QUALITY: Final = re.compile(r"(?:0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?)")  # RFC 9110 section 12.4.2
 
 
 def scrape_of(worker: Any) -> Callable[["Request"], Awaitable[Response]]:
@@ -42,12 +40,9 @@ def wants_openmetrics(accept: str) -> bool:
     """Whether a client with this Accept field likes OpenMetrics 1.0 as much as the classic text, or better; it
     has to name it, for a browser that takes anything means text that it can show."""
     best = {"application/openmetrics-text": 0.0, "text/plain": 0.0}
-    for member in accept.split(","):
-        name, *parameters = (part.strip().lower() for part in member.split(";"))
-        given = dict(parameter.split("=", 1) for parameter in parameters if "=" in parameter)
-        quality = given.get("q", "1")
-        if name in best and given.get("version", "1.0.0") in ("0.0.1", "0.0.4", "1.0.0"):
-            best[name] = max(best[name], float(quality) if _QUALITY.fullmatch(quality) else 0.0)
+    for kind, parameters, weight in read_accept(accept):
+        if kind in best and parameters.get("version", "1.0.0") in ("0.0.1", "0.0.4", "1.0.0"):
+            best[kind] = max(best[kind], weight)
     openmetrics, text = best.values()
     return openmetrics > 0 and openmetrics >= text
 

@@ -11,10 +11,11 @@ from highperf.observe.exchange cimport ENDING_CUT, ENDING_LEFT, Exchange
 from highperf.observe.traces cimport TraceSource, trace_context_c
 from highperf.wire.parser cimport METHOD_OTHER, Head, Span
 
+from highperf.wire.router import METHOD_NAMES
+
 cdef str ANY = "*"              # the pattern of the route that takes what no other does
 
-# By Method of wire/parser.pxd.
-cdef tuple METHODS = ("_OTHER", "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT")
+cdef tuple METHODS = METHOD_NAMES
 
 
 cdef inline str text_of(Head head, Span span):

@@ -2,13 +2,13 @@
 # and is passed down; no compiled module keeps any of its own.
 
 from libc.stdint cimport int64_t
+from highperf.core.access cimport AccessLines
 from highperf.core.proxies cimport TrustedProxies
 from highperf.core.request_ids cimport RequestIds
 from highperf.core.stream cimport Stream
 from highperf.core.tracing cimport Tracer
 from highperf.guards.deadlines cimport TimeoutList, Timer, TimerWheel
 from highperf.guards.shedder cimport Shedder
-from highperf.observe.access_log cimport AccessLog
 from highperf.observe.metrics cimport Metrics
 from highperf.observe.traces cimport TraceSource
 from highperf.segment cimport Segment
@@ -74,8 +74,7 @@ cdef class Worker:
 
     # who is told of requests; None: nobody
     cdef readonly Metrics metrics
-    cdef readonly AccessLog access_log
-    cdef bint flushing                  # flush_lines will be called
+    cdef readonly AccessLines access
     cdef object gauges                  # Gauges of metrics, or None
     cdef int64_t* verdict_cells[VERDICTS]   # where verdicts are counted besides; NULL: nowhere
     cdef bint observes                  # observed_c is to be called
@@ -153,7 +152,6 @@ cdef class Worker:
     cdef long long random_c(self) noexcept
     # A request is over. head: its octets, or None where it could not be understood or nobody wanted them kept.
     cdef int observed_c(self, Stream stream, Head head) except -1
-    cdef int log_access_c(self, Stream stream, Head head) except -1
     cdef void count_c(self, int verdict) noexcept
     # A Reason of metrics.
     cdef void tell_c(self, int reason) noexcept

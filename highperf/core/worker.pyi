@@ -5,6 +5,7 @@ from logging import Logger
 from ssl import SSLContext
 from typing import Any, final
 
+from highperf.core.access import AccessLines
 from highperf.core.proxies import TrustedProxies
 from highperf.core.request_ids import RequestIds
 from highperf.core.tracing import Recorder
@@ -65,15 +66,12 @@ class Worker:
         """What was given as ``app``."""
 
     @property
-    def access_log(self) -> AccessLog | None:
-        """What was given as ``access_log``."""
+    def access(self) -> AccessLines | None:
+        """What writes to the ``access_log`` that was given."""
 
     @property
     def ids(self) -> RequestIds:
         """Where its requests get their ids."""
-
-    def flush_lines(self) -> None:
-        """Writes what waits of the access log."""
 
     @property
     def tls(self) -> SSLContext | None:

@@ -12,22 +12,20 @@ cimport cython
 from cpython.buffer cimport PyBUF_WRITE
 from cpython.memoryview cimport PyMemoryView_FromMemory
 from cpython.ref cimport Py_REFCNT
-from cpython.unicode cimport PyUnicode_AsUTF8AndSize
 from libc.stdint cimport int64_t
 from libc.stdlib cimport free, malloc
-from libc.string cimport memset
 from highperf.clock cimport monotonic_ns, unix_s
+from highperf.core.access cimport AccessLines
 from highperf.core.proxies cimport TrustedProxies
 from highperf.core.request_ids cimport RequestIds
-from highperf.core.stream cimport REQUEST_ID_MOST, Stream
+from highperf.core.stream cimport Stream
 from highperf.core.tracing cimport Tracer
 from highperf.guards.deadlines cimport NEVER, YEAR_NS, TimeoutList, Timer, TimerOwner, TimerWheel, armed_c
-from highperf.observe.access_log cimport AccessLog, Circumstances
+from highperf.observe.access_log cimport AccessLog
 from highperf.observe.layout cimport FAMILY_DEADLINES_MISSED, FAMILY_REJECTED
 from highperf.observe.metrics cimport Metrics
-from highperf.observe.traces cimport Trace, TraceSource, is_sampled, read_parent_c
+from highperf.observe.traces cimport TraceSource, is_sampled
 from highperf.segment cimport Segment
-from highperf.wire.address cimport ADDRESS_MOST, Address, write_address
 from highperf.wire.buffers cimport BufferPool
 from highperf.wire.parser cimport Head
 from highperf.wire.response cimport StandingFields
@@ -52,7 +50,6 @@ cdef enum:
     WARNINGS_PER_PEER = 3               # of these
     REFUSALS_CALM_MS = 60_000           # without a refusal of a kind: the next is told of
     TARGET_SHOWN = 200                  # characters of a request's target, in a line of the log
-    FLUSH_PAUSE_MS = 20                 # until lines that were not taken are offered again
     ASK_AT = 4                          # connections that come between two questions whether files are scarce
     SPARED_MOST = 64                    # of those in whose place others go
     CALM_MS = 10_000                    # so long nobody had to go: the next time is another one
@@ -132,8 +129,9 @@ cdef class Worker:
         self.cycles = set()
         self.ids = RequestIds(settings.request_id_header)
         self.warned_of = {}
-        self.access_log = access_log
-        self.observes = self.wants_heads = access_log is not None
+        if access_log is not None:
+            self.access = AccessLines(access_log, loop)
+            self.observes = self.wants_heads = True
         if settings.metrics:
             self.count_in_c(line)
         self.touch_c()
@@ -311,8 +309,8 @@ cdef class Worker:
         self.gauges = None
         if self.send_queue is not None:
             self.send_queue.close()
-        if self.access_log is not None:
-            self.access_log.sink.flush_c()
+        if self.access is not None:
+            self.access.log.sink.flush_c()
 
     cdef int cancel_tick_c(self) except -1:
         if self.tick_handle is not None:
@@ -337,8 +335,8 @@ cdef class Worker:
         if self.now_ns >= self.next_second_ns:
             self.next_second_ns = self.now_ns - self.now_ns % SECOND_NS + SECOND_NS
             self.standing.refresh_c(unix_s())
-            if self.access_log is not None:
-                self.access_log.refresh_c(self.standing.second)
+            if self.access is not None:
+                self.access.log.refresh_c(self.standing.second)
             self.give_back_c()
         return self.now_ns
 
@@ -498,15 +496,15 @@ cdef class Worker:
         self.logger.warning(
             "%s %s refused with %d: %s. Others like it are counted, and told of again after a minute without any "
             "[request %s]", method, target[:TARGET_SHOWN], status, WORDS[verdict],
-            self.ids.text_c(stream.request_number, stream.given_id),
+            stream.request_id_c(),
         )
         return 0
 
     cdef int observed_c(self, Stream stream, Head head) except -1:
         if self.metrics is not None:
             self.metrics.observe_c(&stream.exchange)
-        if self.access_log is not None and self.access_log.wants_c(&stream.exchange, head):
-            self.log_access_c(stream, head)
+        if self.access is not None:
+            self.access.close_c(stream, head)
         if self.tracer is not None and is_sampled(&stream.exchange.trace):
             self.tracer.close_c(stream, head)
         return 0
@@ -519,37 +517,6 @@ cdef class Worker:
         self.traces = source
         self.tracer = Tracer(recorder, source, self.logger)
         self.observes = True
-
-    cdef int log_access_c(self, Stream stream, Head head) except -1:
-        cdef Circumstances about
-        cdef Address address
-        cdef Trace caller
-        cdef char client[ADDRESS_MOST]
-        cdef char request_id[REQUEST_ID_MOST]
-        memset(&about, 0, sizeof(about))
-        if stream.address_c(head, &address, &about.client_port):
-            about.client = client
-            about.client_size = write_address(client, &address) - client
-        about.request_id = request_id
-        about.request_id_size = stream.put_request_id_c(request_id)
-        if self.access_log.wants_route and stream.route is not None:
-            pattern = stream.route.pattern
-            about.route = PyUnicode_AsUTF8AndSize(pattern, &about.route_size)
-        if self.access_log.wants_trace:
-            if stream.exchange.trace.known:
-                about.trace = &stream.exchange.trace
-            elif head is not None and read_parent_c(head, &caller):
-                about.trace = &caller
-        self.access_log.note_c(&stream.exchange, head, &about, stream.answer_fields)
-        if not self.flushing:           # all lines of one turn of the loop leave together
-            self.flushing = True
-            self.loop.call_soon(self.flush_lines)
-        return 0
-
-    def flush_lines(self):
-        self.flushing = not self.access_log.sink.flush_c()
-        if self.flushing:
-            self.loop.call_later(FLUSH_PAUSE_MS / 1000.0, self.flush_lines)
 
     cdef void count_c(self, int verdict) noexcept:
         self.refused_[verdict] += 1

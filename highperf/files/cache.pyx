@@ -167,11 +167,11 @@ cdef class FileCache:
     cdef FileEntry look_c(self, const char* path, Py_ssize_t size, long long now_ns, bint waits):
         cdef FileEntry entry
         cdef Finding finding
-        if self.root.confined and not allowed_c(path, size):
-            return self.refused
         if not waits and not self.root.tells:
-            return self.cold
+            return self.refused if self.root.confined and not allowed_c(path, size) else self.cold
         explore_c(self.root, &self.rules, path, size, waits, &finding)
+        if finding.refused:
+            return self.refused
         if finding.found == FOUND_EXHAUSTED:
             release_finding_c(&finding)
             self.clear_c()

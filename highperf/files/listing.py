@@ -11,6 +11,7 @@ import orjson
 
 from highperf.files.paths import name_allowed
 from highperf.files.root import FileRoot
+from highperf.wire.accept import read_accept
 
 NAMES_MAX = 10_000
 
@@ -51,18 +52,10 @@ def render(root: FileRoot, path: bytes, shown: str, accept: str = "") -> tuple[s
 
 def prefers_json(accept: str) -> bool:
     """Whether an Accept field (RFC 9110 section 12.5.1) gives JSON more weight than HTML."""
-    weights: dict[str, float] = {}
-    for member in accept.lower().split(","):
-        kind, *parameters = (part.strip() for part in member.split(";"))
-        weights[kind] = next((_weight(text) for text in parameters if text.startswith("q=")), 1.0)
+    weights = {kind: weight for kind, _, weight in read_accept(accept)}
     fallback = weights.get("*/*", 0.0)
     json = weights.get("application/json", weights.get("application/*", fallback))
     return json > weights.get("text/html", weights.get("text/*", fallback))
-
-
-def _weight(parameter: str) -> float:
-    digits = parameter.removeprefix("q=")
-    return float(digits) if digits.isascii() and digits.replace(".", "", 1).isdigit() else 0.0
 
 
 def _entries(root: FileRoot, path: bytes) -> Iterator[dict[str, Any]]:

@@ -97,7 +97,7 @@ cdef extern from *:
 
     /* Octets read from offset on. waits 0: -EAGAIN where the disk would have to be waited for, or
        where the file system cannot say. */
-    static inline ssize_t hp_read(int fd, char* to, size_t size, int64_t offset, int waits) {
+    static inline ssize_t hp_read_at(int fd, char* to, size_t size, int64_t offset, int waits) {
         ssize_t got;
         do {
             if (waits)
@@ -106,7 +106,7 @@ cdef extern from *:
     #if defined(__linux__) && defined(RWF_NOWAIT)
                 struct iovec part = {to, size};
                 got = preadv2(fd, &part, 1, (off_t)offset, RWF_NOWAIT);
-                if (got < 0 && (errno == EOPNOTSUPP || errno == ENOSYS))
+                if (got < 0 && (errno == EOPNOTSUPP || errno == ENOSYS || errno == EINVAL))
                     return -EAGAIN;
     #else
                 return -EAGAIN;
@@ -142,4 +142,4 @@ cdef extern from *:
     int status_of "hp_fstat"(int fd, Status* status) noexcept nogil
     int status_at "hp_lstatat"(int at, const char* name, Status* status) noexcept nogil
     Py_ssize_t read_link "hp_readlinkat"(int at, const char* name, char* target, size_t room) noexcept nogil
-    Py_ssize_t read_at "hp_read"(int fd, char* to, size_t size, int64_t offset, bint waits) noexcept nogil
+    Py_ssize_t read_at "hp_read_at"(int fd, char* to, size_t size, int64_t offset, bint waits) noexcept nogil

@@ -11,11 +11,12 @@ cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from highperf.observe.exchange cimport ENDING_CUT, ENDING_LEFT, ENDING_SENT, Exchange
 from highperf.observe.line_sink cimport LINE_MOST, LineSink
-from highperf.observe.text cimport put, put_decimal, put_escaped, put_padded
+from highperf.observe.text cimport put_escaped
 from highperf.observe.traces cimport write_hex_c
 from highperf.wire.chars cimport same_lower
 from highperf.wire.parser cimport METHOD_CONNECT, Head, Span
 from highperf.wire.response cimport ResponseHeaders, reason_c
+from highperf.wire.writing cimport put, put_decimal, put_padded
 from libc.stdint cimport uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcmp, memcpy

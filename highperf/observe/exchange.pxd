@@ -2,6 +2,7 @@
 # it and hands it to the observers once, when the answer is over. Borrowed: the wire's next request reuses it.
 
 from libc.stdint cimport int64_t
+from highperf.flag cimport flag
 from highperf.observe.traces cimport Trace
 
 
@@ -17,9 +18,9 @@ cdef struct Exchange:
     int64_t received            # octets of the request's content, as far as it was read
     int64_t sent                # of the answer's
     int route_id                # what metrics know its route by; 0: no route took it
-    int method                  # wire's Method
-    int minor                   # HTTP/1.minor
-    int status                  # 0: no answer had begun
-    int ending
-    bint open                   # it is being answered
+    short status                # 0: no answer had begun
+    unsigned char method        # wire's Method
+    unsigned char minor         # HTTP/1.minor
+    unsigned char ending
+    flag open                   # it is being answered
     Trace trace                 # which it belongs to, as soon as somebody wanted to know

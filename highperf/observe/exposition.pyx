@@ -16,28 +16,26 @@ from libc.stdlib cimport free, qsort, realloc
 from libc.string cimport memcpy, memset, strlen
 from highperf.observe.exchange cimport ENDING_CUT, ENDING_LEFT
 from highperf.observe.layout cimport (
-    BUCKETS, CELL_FIRST_SHIFT, CELL_SECOND_SHIFT, FAMILY_ACTIVE_REQUESTS, FAMILY_BREAKER_STATE,
-    FAMILY_BREAKER_TRANSITIONS, FAMILY_CONNECTION_ERRORS, FAMILY_CONNECTIONS, FAMILY_DEADLINES_MISSED,
-    FAMILY_LOG_DROPPED, FAMILY_LOOP_LAG_NS, FAMILY_OPEN_CONNECTIONS, FAMILY_POOL_HELD_BYTES, FAMILY_POOL_HITS,
-    FAMILY_POOL_IN_USE, FAMILY_POOL_MISSES, FAMILY_RATE_LIMIT, FAMILY_REJECTED, FAMILY_RESIDENT_BYTES,
-    FAMILY_RESTARTS, FAMILY_SPANS_DROPPED, KEY_ENDING_SHIFT, KEY_METHOD_SHIFT, KEY_MINOR_SHIFT, KEY_ROUTE_SHIFT,
-    KEY_SECURE_SHIFT, METRIC_BLOCKS, METRIC_CELLS, METRIC_LINES, METRIC_NAMES, NAME_FIRST, NAME_OTHER,
-    NAME_TEXT_BYTES, NAME_UNMATCHED, Block, MetricLine,
+    BUCKETS, CELL_FIRST_SHIFT, CELL_SECOND_SHIFT, ENDING_MASK, FAMILY_ACTIVE_REQUESTS, FAMILY_BREAKER_STATE,
+    FAMILY_BREAKER_TRANSITIONS, FAMILY_CONNECTIONS, FAMILY_CONNECTION_ERRORS, FAMILY_DEADLINES_MISSED,
+    FAMILY_LOG_DROPPED, FAMILY_LOOP_LAG_NS, FAMILY_MASK, FAMILY_OPEN_CONNECTIONS, FAMILY_POOL_HELD_BYTES,
+    FAMILY_POOL_HITS, FAMILY_POOL_IN_USE, FAMILY_POOL_MISSES, FAMILY_RATE_LIMIT, FAMILY_REJECTED,
+    FAMILY_RESIDENT_BYTES, FAMILY_RESTARTS, FAMILY_SPANS_DROPPED, KEY_ENDING_SHIFT, KEY_METHOD_SHIFT, KEY_MINOR_SHIFT,
+    KEY_ROUTE_SHIFT, KEY_SECURE_SHIFT, METHOD_MASK, METRIC_BLOCKS, METRIC_CELLS, METRIC_LINES, METRIC_NAMES,
+    NAME_FIRST, NAME_MASK, NAME_OTHER, NAME_TEXT_BYTES, NAME_UNMATCHED, NAME_WRITTEN, STATUS_MASK, Block, MetricLine,
+    spread,
 )
 from highperf.observe.metrics cimport MetricTable
 from highperf.segment cimport Segment, load_word
 from highperf.wire.buffers cimport Buffer
 from highperf.wire.methods cimport METHOD_COUNT
+from highperf.wire.writing cimport put, put_decimal, put_padded
 
 from operator import itemgetter
 
+from highperf.wire.router import METHOD_NAMES
+
 cdef enum:
-    WRITTEN = 2                 # of a name's state
-    NAME_MASK = 0xFFFF
-    FAMILY_MASK = 0xFF
-    STATUS_MASK = 0x3FF
-    METHOD_MASK = 0xF
-    ENDING_MASK = 0x3
     WORKER_MASK = 0x7FFF
     WORKER_SHIFT = 48           # where a sum's key has the line of a number that is one worker's own
     FIRST_CAPACITY = 512
@@ -45,13 +43,12 @@ cdef enum:
     LINE_BYTES = 128            # of a line, besides its labels
     SECOND_NS = 1_000_000_000
 
-cdef uint64_t SPREAD = 0x9E3779B97F4A7C15       # Knuth's: 2**64 divided by the golden ratio
 cdef uint64_t ROUTE_BITS = <uint64_t>NAME_MASK << KEY_ROUTE_SHIFT
 
 cdef str REQUESTS = "http_server_request_duration_seconds"
 cdef bytes REQUESTS_TEXT = b"http_server_request_duration_seconds"
 cdef str OTHER = "_OTHER"
-cdef list METHODS = [OTHER, "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"]
+cdef tuple METHODS = METHOD_NAMES
 
 ctypedef const char* Text
 
@@ -163,7 +160,7 @@ cdef class Sums:
         return 0
 
     cdef Block* block_c(self, uint64_t key) except NULL:
-        cdef Py_ssize_t place = <Py_ssize_t>(key * SPREAD >> 20) & (self.place_count - 1)
+        cdef Py_ssize_t place = <Py_ssize_t>(spread(key) >> 20) & (self.place_count - 1)
         cdef Block* block
         while self.places[place] >= 0:
             block = &self.blocks[self.places[place]]
@@ -195,7 +192,7 @@ cdef class Sums:
         self.place_count = 2 * capacity
         memset(places, 0xFF, self.place_count * sizeof(int))        # -1 each
         for index in range(self.count):
-            place = <Py_ssize_t>(blocks[index].key * SPREAD >> 20) & (self.place_count - 1)
+            place = <Py_ssize_t>(spread(blocks[index].key) >> 20) & (self.place_count - 1)
             while places[place] >= 0:
                 place = (place + 1) & (self.place_count - 1)
             places[place] = <int>index
@@ -251,7 +248,7 @@ cdef list names_of(MetricTable table):
         state = load_word(&table.names.entries[index].state)
         if state == 0:
             break
-        if state & WRITTEN and table.names.entries[index].size <= NAME_TEXT_BYTES:
+        if state & NAME_WRITTEN and table.names.entries[index].size <= NAME_TEXT_BYTES:
             text = table.names.entries[index].text[:table.names.entries[index].size]
             names.append(text.decode("utf-8", "replace"))
         else:
@@ -434,26 +431,3 @@ cdef str escaped(str value):
 
 cdef str seconds_text(value):
     return f"{value // SECOND_NS}.{value % SECOND_NS:09d}"
-
-
-cdef inline char* put(char* at, const char* text, Py_ssize_t size) noexcept nogil:
-    memcpy(at, text, size)
-    return at + size
-
-
-cdef char* put_decimal(char* at, uint64_t value) noexcept nogil:
-    cdef char[20] digits
-    cdef int index = 20
-    while True:
-        index -= 1
-        digits[index] = 48 + value % 10
-        value //= 10
-        if value == 0:
-            return put(at, digits + index, 20 - index)
-
-
-cdef void put_padded(char* at, uint64_t value, int width) noexcept nogil:
-    cdef int index
-    for index in range(width - 1, -1, -1):
-        at[index] = 48 + value % 10
-        value //= 10

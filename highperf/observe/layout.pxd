@@ -29,11 +29,21 @@ cdef enum:
     KEY_SECURE_SHIFT = 18
     KEY_ROUTE_SHIFT = 32
     KEY_VALID_SHIFT = 63
+    STATUS_MASK = 0x3FF             # of each, once it is shifted
+    ENDING_MASK = 0x3
+    METHOD_MASK = 0xF
+    NAME_MASK = 0xFFFF              # also of a cell's
 
 # A cell's key: family:8 (unused):8 first name:16 second name:16 (unused):15 valid:1
 cdef enum:
     CELL_FIRST_SHIFT = 16
     CELL_SECOND_SHIFT = 32
+    FAMILY_MASK = 0xFF
+
+# Of a name's state, beside its hash.
+cdef enum:
+    NAME_CLAIMED = 1
+    NAME_WRITTEN = 2
 
 
 cdef enum Family:
@@ -93,3 +103,8 @@ cdef struct Name:
 cdef struct MetricNames:
     uint64_t lines[METRIC_LINE_WORDS]       # a bit for each line that has an area
     Name entries[METRIC_NAMES]      # one name may have several: by name, not by identity, is what is added up
+
+
+cdef inline uint64_t spread(uint64_t key) noexcept nogil:
+    # For hash tables of keys, which look at the higher bits of it: Knuth's, 2**64 divided by the golden ratio.
+    return key * <uint64_t>0x9E3779B97F4A7C15

@@ -43,6 +43,9 @@ class Metrics:
     def weigh(self) -> None:
         """Notes how much memory this process has."""
 
+def resident_bytes() -> int:
+    """Octets of this process that are in RAM; 0 where the system does not tell."""
+
 def clear_gauges(segment: Segment, line: int) -> None:
     """Sets to zero what a process that is gone told of itself; what it counted stays."""
 

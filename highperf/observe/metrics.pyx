@@ -14,10 +14,11 @@ from libc.stdlib cimport calloc, free
 from libc.string cimport memcmp, memcpy
 from highperf.observe.exchange cimport Exchange
 from highperf.observe.layout cimport (
-    BUCKETS, CELL_FIRST_SHIFT, CELL_SECOND_SHIFT, FAMILY_CONNECTION_ERRORS, FAMILY_CONNECTIONS, FAMILY_GAUGES,
-    FAMILY_REJECTED, FAMILY_RESIDENT_BYTES, FAMILY_RESTARTS, KEY_ENDING_SHIFT, KEY_METHOD_SHIFT, KEY_MINOR_SHIFT,
-    KEY_ROUTE_SHIFT, KEY_SECURE_SHIFT, KEY_VALID_SHIFT, METRIC_BLOCKS, METRIC_CELLS, METRIC_LINES, METRIC_NAMES,
-    NAME_FIRST, NAME_NONE, NAME_OTHER, NAME_TEXT_BYTES, Block, MetricLine, MetricNames, Name,
+    BUCKETS, CELL_FIRST_SHIFT, CELL_SECOND_SHIFT, FAMILY_CONNECTIONS, FAMILY_CONNECTION_ERRORS, FAMILY_GAUGES,
+    FAMILY_MASK, FAMILY_REJECTED, FAMILY_RESIDENT_BYTES, FAMILY_RESTARTS, KEY_ENDING_SHIFT, KEY_METHOD_SHIFT,
+    KEY_MINOR_SHIFT, KEY_ROUTE_SHIFT, KEY_SECURE_SHIFT, KEY_VALID_SHIFT, METRIC_BLOCKS, METRIC_CELLS, METRIC_LINES,
+    METRIC_NAMES, NAME_CLAIMED, NAME_FIRST, NAME_NONE, NAME_OTHER, NAME_TEXT_BYTES, NAME_WRITTEN, STATUS_MASK, Block,
+    MetricLine, MetricNames, Name, spread,
 )
 from highperf.segment cimport Segment, load_word, store_word, swap_word
 
@@ -52,13 +53,8 @@ cdef enum:
     PLACES = 2 * METRIC_BLOCKS      # half of them stay free: searches are short
     PLACE_SHIFT = 64 - 13           # log2(PLACES)
     LAST_ROOM = 64                  # blocks for what finds no other: by status alone
-    CLAIMED = 1
-    WRITTEN = 2
-    FAMILY_MASK = 0xFF
 
 cdef uint64_t VALID = <uint64_t>1 << KEY_VALID_SHIFT
-cdef uint64_t SPREAD = 0x9E3779B97F4A7C15       # Knuth's: 2**64 divided by the golden ratio
-cdef uint64_t STATUS_MASK = (1 << KEY_ENDING_SHIFT) - 1
 
 # Upper limits of the buckets: those of OpenTelemetry's conventions for http.server.request.duration.
 cdef uint64_t[BUCKETS - 1] LIMITS_NS = [
@@ -82,7 +78,8 @@ cdef class MetricTable:
         # Append-only. Who is killed between claiming and writing leaves an entry that nobody reads; who asks in
         # between takes another one, and readers add up by name.
         cdef bytes text = name.encode()
-        cdef uint64_t hash_ = int.from_bytes(blake2b(text, digest_size=8).digest()) & ~<uint64_t>(CLAIMED | WRITTEN)
+        cdef uint64_t hash_ = int.from_bytes(blake2b(text, digest_size=8).digest())
+        cdef uint64_t claimed = hash_ & ~<uint64_t>NAME_WRITTEN | NAME_CLAIMED, written = claimed | NAME_WRITTEN
         cdef uint64_t state
         cdef Name* entry
         cdef int index
@@ -91,12 +88,12 @@ cdef class MetricTable:
         for index in range(METRIC_NAMES):
             entry = &self.names.entries[index]
             state = load_word(&entry.state)
-            if state == 0 and swap_word(&entry.state, &state, hash_ | CLAIMED):
+            if state == 0 and swap_word(&entry.state, &state, claimed):
                 entry.size = len(text)
                 memcpy(entry.text, <const char*>text, len(text))
-                store_word(&entry.state, hash_ | CLAIMED | WRITTEN)
+                store_word(&entry.state, written)
                 return NAME_FIRST + index
-            if state == (hash_ | CLAIMED | WRITTEN) and entry.size == <uint64_t>len(text):
+            if state == written and entry.size == <uint64_t>len(text):
                 if memcmp(entry.text, <const char*>text, len(text)) == 0:
                     return NAME_FIRST + index
         return NAME_OTHER
@@ -199,7 +196,7 @@ cdef class Metrics:
 
     cdef uint64_t place_c(self, uint64_t key) noexcept nogil:
         # Where this key stands, or would.
-        cdef uint64_t place = key * SPREAD >> PLACE_SHIFT
+        cdef uint64_t place = spread(key) >> PLACE_SHIFT
         while self.places[place] and self.memory.blocks[self.places[place] - 1].key != key:
             place = (place + 1) % PLACES
         return place
@@ -240,6 +237,10 @@ cdef void clear_gauges_c(MetricLine* memory) noexcept nogil:
             break
         if memory.cells[index].key & FAMILY_MASK >= FAMILY_GAUGES:
             memory.cells[index].value = 0
+
+
+def resident_bytes():
+    return hp_resident()
 
 
 def clear_gauges(Segment segment not None, int line):

@@ -1,10 +1,10 @@
-# Text of log lines, written forward into memory that has room. Header-only; knows no request.
+# Text that clients may choose, written so that it stays what it is in a log line. Header-only; knows no request.
 #
 # Whatever a client may choose goes through put_escaped: octets below 0x20 and from 0x7F on, quotes and
 # backslashes become \xHH, in JSON \u00HH. So one line stays one line, and a value stays within its quotes.
 
-from libc.stdint cimport uint64_t
 from libc.string cimport memcpy
+from highperf.wire.writing cimport put
 
 cdef enum:
     ELLIPSIS_SIZE = 3
@@ -33,11 +33,6 @@ cdef extern from *:
     bint hp_escapes(unsigned char c) noexcept nogil
 
 
-cdef inline char* put(char* at, const char* text, Py_ssize_t size) noexcept nogil:
-    memcpy(at, text, size)
-    return at + size
-
-
 cdef inline char* put_escape(char* at, unsigned char octet, bint json) noexcept nogil:
     at = put(at, b"\\u00", 4) if json else put(at, b"\\x", 2)
     at[0] = b"0123456789abcdef"[octet >> 4]
@@ -64,23 +59,3 @@ cdef inline char* put_escaped(char* at, const char* limit, const char* text, Py_
             at += 1
             text += 1
     return at
-
-
-cdef inline char* put_decimal(char* at, uint64_t value) noexcept nogil:
-    cdef char digits[20]
-    cdef int index = 20
-    while True:
-        index -= 1
-        digits[index] = 48 + value % 10
-        value //= 10
-        if value == 0:
-            return put(at, digits + index, 20 - index)
-
-
-cdef inline char* put_padded(char* at, uint64_t value, int width) noexcept nogil:
-    # The last `width` digits, with leading zeros.
-    cdef int index
-    for index in range(width - 1, -1, -1):
-        at[index] = 48 + value % 10
-        value //= 10
-    return at + width

@@ -46,9 +46,9 @@ def open_access_log(settings: Settings) -> AccessLog | None:
     )
 
 
-def reopen_access_log(log: AccessLog | None, name: str) -> None:
+def reopen_access_log(log: AccessLog, name: str) -> None:
     """Go on in a file of this name, after somebody has moved the one that was open."""
-    if log is None or name == STANDARD_OUTPUT:
+    if name == STANDARD_OUTPUT:
         return
     try:
         log.sink.replace(*_open(name))

@@ -9,6 +9,7 @@ seen to go; but no longer than until its worker has a successor. Must not know w
 import asyncio
 import socket
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Final
 
@@ -20,7 +21,6 @@ from highperf.wire.router import Router
 
 CONNECTIONS_MOST: Final = 64  # then idle ones end for new ones
 ENDING_S: Final = 0.35  # when all else is over; a silent connection ends before that
-LOOK_S: Final = 0.01
 
 
 class MetricsServer:
@@ -53,10 +53,11 @@ class MetricsServer:
         self._close_sockets()
         if not self._worker.draining:
             self._worker.begin_drain()
-        for _ in range(int(ENDING_S / LOOK_S)):
-            if not self._worker.connections or self._loop.time() >= until_s:
-                break
-            await asyncio.sleep(LOOK_S)
+        if self._worker.connections:
+            idle = asyncio.Event()
+            self._worker.on_idle = idle.set
+            with suppress(TimeoutError):
+                await asyncio.wait_for(idle.wait(), min(ENDING_S, until_s - self._loop.time()))
         self.close()
 
     def close(self) -> None:

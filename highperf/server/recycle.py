@@ -7,23 +7,18 @@ import random
 import resource
 import sys
 from collections.abc import Callable
-from typing import Final
 
 from highperf.config import Settings
+from highperf.observe.metrics import resident_bytes
 from highperf.values import show_size
 
-_STATM: Final = "/proc/self/statm"
-_RSS_FIELD: Final = 1
 
-
-def resident_bytes() -> int:
-    """The memory that this process has in use; where the system does not tell, the most that it ever had."""
-    try:
-        with open(_STATM) as statm:
-            return int(statm.read().split()[_RSS_FIELD]) * resource.getpagesize()
-    except OSError:
-        most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        return most if sys.platform == "darwin" else most * 1024
+def memory_in_use() -> int:
+    """Octets that this process has in RAM; where the system does not tell, the most that it ever had."""
+    if resident := resident_bytes():
+        return resident
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most if sys.platform == "darwin" else most * 1024
 
 
 class Recycling:
@@ -33,7 +28,7 @@ class Recycling:
         self,
         settings: Settings,
         jitter: Callable[[int, int], int] = random.randint,
-        measure: Callable[[], int] = resident_bytes,
+        measure: Callable[[], int] = memory_in_use,
     ) -> None:
         self._requests_most = settings.max_requests
         if self._requests_most:

@@ -198,7 +198,8 @@ class Server:
 
     def reopen_logs(self) -> None:
         """Go on in new files, after somebody has moved those that were open."""
-        reopen_access_log(self.worker.access_log, self.settings.access_log_file)
+        if access := self.worker.access:
+            reopen_access_log(access.log, self.settings.access_log_file)
 
     @property
     def tally(self) -> Tally:

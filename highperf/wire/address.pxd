@@ -5,6 +5,7 @@
 
 from libc.stdint cimport uint16_t, uint32_t, uint64_t
 from highperf.wire.chars cimport hex_value, is_digit
+from highperf.wire.writing cimport put_decimal
 
 cdef enum:
     IPV4_PREFIX = 0xFFFF        # what precedes the 32 bits of an IPv4 address
@@ -94,18 +95,11 @@ cdef inline const char* read_ipv6(const char* p, const char* end, Address* addre
 
 
 cdef inline char* write_ipv4(char* at, uint32_t bits) noexcept nogil:
-    cdef int shift, part
+    cdef int shift
     for shift in range(24, -1, -8):
-        part = bits >> shift & 255
-        if part > 99:
-            at[0] = <char>(48 + part // 100)
-            at += 1
-        if part > 9:
-            at[0] = <char>(48 + part // 10 % 10)
-            at += 1
-        at[0] = <char>(48 + part % 10)
-        at[1] = c'.'
-        at += 2
+        at = put_decimal(at, bits >> shift & 255)
+        at[0] = c'.'
+        at += 1
     return at - 1
 
 

@@ -13,6 +13,7 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from libc.stdint cimport int64_t
 from libc.string cimport memcpy
 from highperf.wire.buffers cimport Buffer
+from highperf.wire.writing cimport put, put_decimal
 
 import os
 from http import HTTPStatus
@@ -238,25 +239,8 @@ cdef class ResponseHeaders:
 # ---- writing ----------------------------------------------------------------------------------
 
 
-cdef inline char* put(char* at, const char* source, Py_ssize_t size) noexcept nogil:
-    memcpy(at, source, size)
-    return at + size
-
-
 cdef inline char* put_bytes(char* at, bytes source) noexcept:
     return put(at, PyBytes_AS_STRING(source), PyBytes_GET_SIZE(source))
-
-
-cdef inline char* put_decimal(char* at, int64_t value) noexcept nogil:
-    cdef char digits[20]
-    cdef int index = 20
-    while True:
-        index -= 1
-        digits[index] = 48 + value % 10
-        value //= 10
-        if value == 0:
-            break
-    return put(at, digits + index, 20 - index)
 
 
 cdef Py_ssize_t fields_size(list fields):

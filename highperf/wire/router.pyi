@@ -20,7 +20,10 @@ second. The path alone decides on the pattern, then the method is looked up ther
 Not safe for adding routes while another thread matches.
 """
 
-from typing import Any, final
+from typing import Any, Final, final
+
+METHOD_NAMES: Final[tuple[str, ...]]
+"""By the number of a method that has one: GET to CONNECT from 1 on; first what stands for all others."""
 
 @final
 class Endpoint:

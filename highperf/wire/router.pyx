@@ -18,36 +18,16 @@ from libc.stdint cimport UINT32_MAX
 from libc.stdlib cimport free, malloc, realloc
 from libc.string cimport memchr, memcmp, memcpy, memmove, memset
 
-from highperf.wire.methods cimport (
-    METHOD_CONNECT,
-    METHOD_COUNT,
-    METHOD_DELETE,
-    METHOD_GET,
-    METHOD_HEAD,
-    METHOD_OPTIONS,
-    METHOD_OTHER,
-    METHOD_PATCH,
-    METHOD_POST,
-    METHOD_PUT,
-    METHOD_TRACE,
-)
+from highperf.wire.methods cimport METHOD_COUNT, METHOD_OTHER
 
 import re
 
 from highperf.errors import RouteConflict
 from highperf.wire.patterns import parse_pattern
 
-cdef dict METHODS = {
-    "GET": METHOD_GET,
-    "HEAD": METHOD_HEAD,
-    "POST": METHOD_POST,
-    "PUT": METHOD_PUT,
-    "PATCH": METHOD_PATCH,
-    "DELETE": METHOD_DELETE,
-    "OPTIONS": METHOD_OPTIONS,
-    "TRACE": METHOD_TRACE,
-    "CONNECT": METHOD_CONNECT,
-}
+# By Method.
+METHOD_NAMES = ("_OTHER", "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT")
+cdef dict METHODS = {name: number for number, name in enumerate(METHOD_NAMES) if number != METHOD_OTHER}
 # What "*" answers to, as far as it can be listed; CONNECT's target is no path (RFC 9110 9.3.6).
 cdef frozenset METHODS_OF_ANY = frozenset(METHODS) - {"CONNECT"}
 cdef object TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")

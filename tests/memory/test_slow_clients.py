@@ -7,8 +7,12 @@ import sys
 
 import pytest
 
+from highperf.core.connection import HttpProtocol
+
 CROWD = 4000
 BOUND = 2560  # for each, of this process; a head that trickles in takes 2.2, of which the transport has 1.3
+SMALL_OBJECT_MOST = 512  # of CPython's Objects/obmalloc.c; what is larger has malloc's overhead, and scatters
+GC_HEAD_BYTES = 16
 
 pytestmark = [
     pytest.mark.release_build,
@@ -83,3 +87,7 @@ def test_memory_of_a_crowd(said: str) -> None:
     grown = [int(size) for size in subprocess.check_output(command, text=True).split()]
     assert max(grown) < BOUND * CROWD
     assert grown[2] < 1.25 * grown[0]
+
+
+def test_a_connection_is_small_enough_for_the_allocator_of_small_objects() -> None:
+    assert HttpProtocol.__basicsize__ + GC_HEAD_BYTES <= SMALL_OBJECT_MOST

@@ -20,11 +20,12 @@ ROOMS = {
     "config": {"env_file", "log_format", "options", "values"},
     "segment": {"clock"},
     "siphash": set(),
+    "flag": set(),
     "wire": {"clock"},
     "guards": {"clock", "segment", "siphash"},
     "files": {"wire", "clock", "siphash"},
-    "observe": {"wire", "clock", "segment", "log_format"},
-    "core": {"wire", "guards", "observe", "files", "clock", "segment"},
+    "observe": {"wire", "clock", "segment", "flag", "log_format"},
+    "core": {"wire", "guards", "observe", "files", "clock", "segment", "flag"},
     "server": {"core", "observe", "wire", "segment", "config", "log_format", "values"},
     "policies": {"guards", "callables", "values"},
     "mounts": {"core", "files"},
@@ -40,7 +41,7 @@ ROOMS = {
 EVERYONE = {"errors", "_version"}
 # Imported when called or by the type checker alone, so that no room needs a higher one to be loaded.
 NOT_AT_IMPORT = {("app", "server"), ("app", "testing"), ("testing", "app")}
-WITHOUT_A_LOOP = {"wire", "guards", "observe", "files", "segment", "siphash", "clock"}
+WITHOUT_A_LOOP = {"wire", "guards", "observe", "files", "segment", "siphash", "clock", "flag"}
 LOOPS = {"asyncio", "uvloop", "anyio", "trio"}
 
 IMPORT = re.compile(

@@ -3,7 +3,7 @@
 import pytest
 
 from highperf.config import Settings
-from highperf.server.recycle import Recycling, resident_bytes
+from highperf.server.recycle import Recycling, memory_in_use
 
 MIB = 1024 * 1024
 
@@ -53,4 +53,4 @@ def test_it_is_off_unless_a_limit_is_given() -> None:
 
 
 def test_this_process_has_some_memory_in_use() -> None:
-    assert MIB < resident_bytes() < 1024**4
+    assert MIB < memory_in_use() < 1024**4
