@@ -14,9 +14,8 @@ import tempfile
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from importlib import import_module
-from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from highperf.errors import StartupError
 
@@ -51,7 +50,7 @@ def join(directory: str, line: int) -> None:
         sys.meta_path.insert(0, _Naming(line))
 
 
-class _Naming(MetaPathFinder, Loader):
+class _Naming:
     """Names the files when the module that opens them is imported, which nobody but the application decides."""
 
     def __init__(self, line: int) -> None:
@@ -65,7 +64,7 @@ class _Naming(MetaPathFinder, Loader):
         sys.meta_path.remove(self)
         spec = importlib.util.find_spec(name)
         if spec and spec.loader:
-            self._loader, spec.loader = spec.loader, self
+            self._loader, spec.loader = spec.loader, cast(Any, self)  # as far as an import asks
         return spec
 
     def create_module(self, spec: ModuleSpec) -> Any:
