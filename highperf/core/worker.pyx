@@ -158,7 +158,7 @@ cdef class Worker:
         cdef int verdict
         self.metrics = Metrics(self.segment, line, secure=self.tls is not None)
         self.observes = True
-        for verdict in range(1, VERDICTS):
+        for verdict in range(1, <int>VERDICTS):
             if verdict == MISSED:
                 self.verdict_cells[verdict] = self.metrics.cell_c(FAMILY_DEADLINES_MISSED, None, None)
             else:

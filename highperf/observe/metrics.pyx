@@ -128,7 +128,7 @@ cdef class Metrics:
         self.take_over_c()
         self.connections = self.cell_c(FAMILY_CONNECTIONS, None, None)
         self.resident = self.cell_c(FAMILY_RESIDENT_BYTES, None, None)
-        for reason in range(REASONS):
+        for reason in range(<int>REASONS):
             family = FAMILY_REJECTED if reason < REJECTED else FAMILY_CONNECTION_ERRORS
             self.reasons[reason] = self.cell_c(family, REASON_NAMES[reason], None)
 

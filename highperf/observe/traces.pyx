@@ -38,7 +38,7 @@ cdef extern from *:
         uint64_t word, nibbles;
         memcpy(&word, digits, 8);
         nibbles = ((word & each * 0x0F) + (word >> 6 & each) * 9) & each * 0x0F;
-        if (nibbles + each * '0' + (nibbles + each * 6 >> 4 & each) * ('a' - '0' - 10) != word)
+        if (nibbles + each * '0' + ((nibbles + each * 6) >> 4 & each) * ('a' - '0' - 10) != word)
             return 0;                   /* written anew they are something else */
     #if __BYTE_ORDER__ != __ORDER_BIG_ENDIAN__
         nibbles = __builtin_bswap64(nibbles);
