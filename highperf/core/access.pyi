@@ -1,7 +1,9 @@
 import asyncio
+from typing import final
 
 from highperf.observe.access_log import AccessLog
 
+@final
 class AccessLines:
     """Has a line written for each request that is over, if the log wants one.
 

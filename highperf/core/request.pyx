@@ -20,7 +20,7 @@ import msgspec
 import orjson
 
 from highperf.errors import HTTPError
-from highperf.wire.router import METHOD_NAMES
+from highperf.wire import router
 
 cdef object loads = orjson.loads
 cdef object JSONDecodeError = orjson.JSONDecodeError
@@ -28,7 +28,7 @@ cdef object Decoder = msgspec.json.Decoder
 cdef object ValidationError = msgspec.ValidationError
 cdef object DecodeError = msgspec.DecodeError
 
-cdef tuple METHODS = METHOD_NAMES
+cdef tuple METHODS = router.METHOD_NAMES
 
 
 cdef inline bytes span_bytes(Head head, Span span):

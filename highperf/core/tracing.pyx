@@ -11,11 +11,11 @@ from highperf.observe.exchange cimport ENDING_CUT, ENDING_LEFT, Exchange
 from highperf.observe.traces cimport TraceSource, trace_context_c
 from highperf.wire.parser cimport METHOD_OTHER, Head, Span
 
-from highperf.wire.router import METHOD_NAMES
+from highperf.wire import router
 
 cdef str ANY = "*"              # the pattern of the route that takes what no other does
 
-cdef tuple METHODS = METHOD_NAMES
+cdef tuple METHODS = router.METHOD_NAMES
 
 
 cdef inline str text_of(Head head, Span span):

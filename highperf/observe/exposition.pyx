@@ -33,7 +33,7 @@ from highperf.wire.writing cimport put, put_decimal, put_padded
 
 from operator import itemgetter
 
-from highperf.wire.router import METHOD_NAMES
+from highperf.wire import router
 
 cdef enum:
     WORKER_MASK = 0x7FFF
@@ -48,7 +48,7 @@ cdef uint64_t ROUTE_BITS = <uint64_t>NAME_MASK << KEY_ROUTE_SHIFT
 cdef str REQUESTS = "http_server_request_duration_seconds"
 cdef bytes REQUESTS_TEXT = b"http_server_request_duration_seconds"
 cdef str OTHER = "_OTHER"
-cdef tuple METHODS = METHOD_NAMES
+cdef tuple METHODS = router.METHOD_NAMES
 
 ctypedef const char* Text
 
