@@ -56,7 +56,7 @@ fuzz: .venv/test .venv/built .venv/installed ## fuzz the compiled core, guided b
 cov: .venv/test .venv/built .venv/installed ## line coverage of Python and Cython, at least 90 %
 	@$(bin)/python tools/flavour.py cov $(ARGS)
 
-bench: .venv/built .venv/installed .venv/bench ## benchmarks: micro, store, start-up, load; ARGS=micro for one part
+bench: .venv/built .venv/installed .venv/bench ## all benchmarks, quickly, beside other servers; ARGS=--full for the record, ARGS=micro for one
 	@$(bin)/python -m bench $(ARGS)
 
 SOAK_SECONDS ?= 600

@@ -1,10 +1,8 @@
 """Do the guards keep what they promise, on the real clock and with processes that are killed and stopped?
 
-python -m bench.guards [bucket]      without a part, all of them
-
-bucket  Four processes ask one token bucket for twenty times its rate, open loop, for ten seconds. Then
-        again, while one of them is stopped for a second and another is killed half-way. Admitted must be
-        within -1 % and +0 of capacity + rate * time, and no window of it may hold more than its own bound.
+Four processes ask one token bucket for twenty times its rate, open loop, for ten seconds. Then
+again, while one of them is stopped for a second and another is killed half-way. Admitted must be
+within -1 % and +0 of capacity + rate * time, and no window of it may hold more than its own bound.
 """
 
 import os
@@ -14,6 +12,8 @@ import time
 from collections.abc import Callable
 from mmap import mmap
 
+from bench import figures
+from bench.figures import Figure
 from highperf.guards.limiter import TokenBucket
 from highperf.segment import Segment
 from tests.reference.bucket_twin import interval_of, worst_excess
@@ -78,7 +78,7 @@ def disturb(pids: list[int], start_ns: int) -> None:
     os.kill(pids[1], signal.SIGKILL)
 
 
-def overload(disturbed: bool) -> bool:
+def overload(disturbed: bool) -> list[Figure]:
     bucket = TokenBucket(RATE, CAPACITY, segment=Segment.create(2**20))
     step_ns = PROCESSES * SECOND // (OVERLOAD * RATE)
     logs = [Log(2 * (CAPACITY + RATE * SPAN_S)) for _ in range(PROCESSES)]
@@ -90,39 +90,25 @@ def overload(disturbed: bool) -> bool:
     finally:
         for pid in pids:
             os.waitpid(pid, 0)
-    return report("one killed, one stopped" if disturbed else "undisturbed", logs)
+    return judge("one killed, one stopped" if disturbed else "undisturbed", logs)
 
 
-def report(name: str, logs: list[Log]) -> bool:
+def judge(name: str, logs: list[Log]) -> list[Figure]:
     instants = [instant for log in logs for instant in log.instants()]
     bound = CAPACITY + RATE * SPAN_S
-    excess = worst_excess([(instant, 1) for instant in instants], CAPACITY, interval_of(RATE))
-    met = 0.99 * bound <= len(instants) <= bound and excess <= 0
+    excess = float(worst_excess([(instant, 1) for instant in instants], CAPACITY, interval_of(RATE)))
     asked = sum(log.asked for log in logs)
-    print(
-        f"{name:24} asked {asked:8,}  admitted {len(instants):7,} of {bound:,} ({len(instants) / bound - 1:+.2%})  "
-        f"worst window {float(excess):+.2f} tokens  {'met' if met else 'MISSED'}",
-        flush=True,
-    )
-    return met
-
-
-def bucket() -> bool:
-    print(f"{RATE} per second, capacity {CAPACITY}, {PROCESSES} processes, {OVERLOAD} x the rate for {SPAN_S} s")
-    kept = [overload(disturbed) for disturbed in (False, True)]
-    return all(kept)
-
-
-PARTS = {"bucket": bucket}
+    admitted, goal = len(instants), f"{0.99 * bound:,.0f} to {bound:,}"
+    note = f"of {asked:,} that were asked for"
+    return [
+        Figure(f"{name}: admitted", admitted, "", goal, 0.99 * bound <= admitted <= bound, note),
+        Figure(f"{name}: beyond the worst window's bound", excess, "tokens", "≤ 0", excess <= 0),
+    ]
 
 
 def main() -> int:
-    names = sys.argv[1:] or list(PARTS)
-    if unknown := set(names) - PARTS.keys():
-        print(f"bench.guards: no part {', '.join(unknown)}\nusage: {__doc__}", file=sys.stderr)
-        return 2
-    kept = [PARTS[name]() for name in names]
-    return 0 if all(kept) else 1
+    print(f"{RATE} per second, capacity {CAPACITY}, {PROCESSES} processes, {OVERLOAD} x the rate for {SPAN_S} s")
+    return figures.conclude("guards", [figure for disturbed in (False, True) for figure in overload(disturbed)])
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """From highperf-serve to the first answer, the memory of an idle worker, the size of the wheel.
 
-python -m bench.startup [APP [FLAGS]]     as for highperf-serve; without APP the reference API
+python -m bench.startup [APP [FLAGS]]     as for highperf-serve; without APP the reference API, whose figures are kept
 """
 
 import contextlib
@@ -9,10 +9,13 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from statistics import median
 from typing import NamedTuple
 
+from bench import figures
+from bench.figures import Figure, at_most
 from bench.load import client, procfs
 from bench.load.server import exit_on_sigterm, free_port
 
@@ -25,6 +28,8 @@ DIST = Path(__file__).resolve().parent.parent / "dist"
 GOAL_FIRST_ANSWER_MS = 500.0
 GOAL_RSS_MB = 35.0
 GOAL_WHEEL_MB = 3.0
+
+FIRST_ANSWER, IDLE_RSS, WHEEL = "first answer", "idle RSS", "wheel"
 
 
 class Start(NamedTuple):
@@ -62,37 +67,30 @@ def start_once(app: list[str], folder: str) -> Start:
         process.wait()
 
 
-def verdict(value: float, goal: float) -> str:
-    return f"goal ≤ {goal:g}: {'met' if value <= goal else 'MISSED'}"
+def found(starts: list[Start]) -> Iterator[Figure]:
+    fastest, slowest = min(starts).first_answer_ms, max(starts).first_answer_ms
+    first_ms, rss_mb = (median(values) for values in list(zip(*starts, strict=True))[:2])
+    spread = f"median of {len(starts)}; {fastest:.0f} to {slowest:.0f}"
+    yield at_most(FIRST_ANSWER, first_ms, "ms", GOAL_FIRST_ANSWER_MS, spread)
+    processes = starts[0].processes
+    yield at_most(IDLE_RSS, rss_mb, "MB", GOAL_RSS_MB, f"{processes} process{'es' * (processes > 1)} in all")
+    for wheel in sorted(DIST.glob("*.whl")):
+        yield at_most(WHEEL, wheel.stat().st_size / 1e6, "MB", GOAL_WHEEL_MB, wheel.name)
 
 
-def report_wheels() -> None:
-    wheels = sorted(DIST.glob("*.whl"))
-    for wheel in wheels:
-        size_mb = wheel.stat().st_size / 1e6
-        print(f"wheel          {size_mb:7.2f} MB  {verdict(size_mb, GOAL_WHEEL_MB)}  {wheel.name}")
-    if not wheels:
-        print("wheel          none in dist/ (make wheel)")
-
-
-def main() -> None:
+def main() -> int:
     exit_on_sigterm()
     app = sys.argv[1:]
     with tempfile.TemporaryDirectory() as folder:
         starts = [start_once(app, folder) for _ in range(TRIES)]
-    first_ms = median(start.first_answer_ms for start in starts)
-    fastest, slowest = min(starts), max(starts)
-    rss_mb = median(start.rss_mb for start in starts)
-    print(
-        f"first answer   {first_ms:7.0f} ms  {verdict(first_ms, GOAL_FIRST_ANSWER_MS)}  "
-        f"(median of {TRIES}; {fastest.first_answer_ms:.0f} to {slowest.first_answer_ms:.0f})"
-    )
-    print(
-        f"idle RSS       {rss_mb:7.1f} MB  {verdict(rss_mb, GOAL_RSS_MB)}  "
-        f"({starts[0].processes} process{'es' if starts[0].processes > 1 else ''} in all)"
-    )
-    report_wheels()
+    if not any(DIST.glob("*.whl")):
+        print("no wheel in dist/ (make wheel): its size is left out")
+    measured = list(found(starts))
+    if app:
+        print(figures.render(measured))
+        return 0
+    return figures.conclude("startup", measured)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

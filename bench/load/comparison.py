@@ -2,14 +2,13 @@
 
 import argparse
 import sys
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 from bench.load import machine
 from bench.load.connections import raise_descriptor_limit
-from bench.load.places import LOG, RESULTS, RUN
+from bench.load.places import LOG, RUN
 from bench.load.results import Results
 from bench.load.sampling import Settings
 from bench.load.server import NotMeasured, exit_on_sigterm
@@ -32,9 +31,14 @@ def parser(name: str, about: str | None, *, rounds: int, seconds: int, patience:
     add("--max-other", type=float, default=5, help="CPU %% that other processes may use")
     add("--retries", type=int, default=2, help="times a disturbed sample is taken again")
     add("--patience", type=float, default=patience, help="seconds to wait for a quiet machine")
-    add("--out", type=Path, help=f"file of results (default: bench/results/<date>-<machine>{suffix(name)}.json)")
+    add_out(made, name)
     add("--table", action="store_true", help="only print the tables of the file")
     return made
+
+
+def add_out(made: argparse.ArgumentParser, name: str) -> None:
+    file = f"bench/results/<date>-<machine>{suffix(name)}.json, with --quick in build/bench"
+    made.add_argument("--out", type=Path, help=f"file of results (default: {file})")
 
 
 def parse(
@@ -45,7 +49,7 @@ def parse(
         made.set_defaults(**quick)
     options = made.parse_args(arguments)
     if options.out is None:
-        options.out = RESULTS / f"{time.strftime('%Y-%m-%d')}-{machine.nickname()}{suffix(name)}.json"
+        options.out = machine.results_file(name, quick=bool(quick) and options.quick)
     return options
 
 

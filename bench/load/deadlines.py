@@ -15,13 +15,14 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from bench import figures
+from bench.figures import Figure
 from bench.load import guarded, openloop
 from bench.load.client import ask
 from bench.load.connections import RESET_ON_CLOSE, raise_descriptor_limit
 from bench.load.openloop import NS, Generator, Phase, Records, percentile
 from bench.load.places import HOST, LOG, RUN
 from bench.load.server import NotMeasured, Server, exit_on_sigterm
-from bench.load.tables import row
 
 GOAL_MS = 5.0
 MISSED = 504
@@ -64,11 +65,18 @@ class Finding:
     def early(self) -> int:
         return sum(late < 0 for late in self.late_ms)
 
-    def verdict(self) -> str:
+    def met(self) -> bool | None:
         if not self.stage.judged:
-            return "-"
+            return None
         good = not self.early and not self.other and percentile(self.late_ms, 99) <= GOAL_MS
-        return "met" if good and self.late_ms else "MISSED"
+        return good and bool(self.late_ms)
+
+    def figure(self) -> Figure:
+        p50, p999, most = (percentile(self.late_ms, percent) for percent in (50, 99.9, 100))
+        counts = f"{len(self.late_ms):,} of 504, {self.other:,} others, {self.early:,} early"
+        note = f"{self.in_flight:,} in flight; {counts}; p50 {p50:.2f}, p99.9 {p999:.2f}, max {most:.2f} ms"
+        name, goal = f"{self.stage.name}, {self.what}: late p99", f"≤ {GOAL_MS:g}, none early" * self.stage.judged
+        return Figure(name, percentile(self.late_ms, 99), "ms", goal, self.met(), note)
 
 
 def lateness_ms(records: Records, deadlines_s: Sequence[float], which: int) -> list[float]:
@@ -118,17 +126,7 @@ def run(stage: Stage, server_cpu: int, client_cpu: int) -> list[Finding]:
     return [*findings, Finding(stage, "in the handler", in_flight, noted_ms, 0)]
 
 
-def render(findings: Sequence[Finding]) -> str:
-    titles = ["stage", "lateness of", "in flight", "504s", "others", "early", "p50 ms", "p99 ms", "p99.9 ms", "max ms"]
-    lines = [row([*titles, f"goal p99 ≤ {GOAL_MS:g} ms"]), "|---|---" + "|---:" * (len(titles) - 2) + "|---|"]
-    for found in findings:
-        spread = [f"{percentile(found.late_ms, percent):.2f}" for percent in (50, 99, 99.9, 100)]
-        counts = [f"{count:,}" for count in (found.in_flight, len(found.late_ms), found.other, found.early)]
-        lines.append(row([found.stage.name, found.what, *counts, *spread, found.verdict()]))
-    return "\n".join(lines)
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
+def main(arguments: Sequence[str] | None = None) -> int:
     exit_on_sigterm()
     parser = argparse.ArgumentParser(
         prog="python -m bench.load.deadlines",
@@ -149,8 +147,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             findings += run(stage, options.server_cpu, options.client_cpu)
     except NotMeasured as error:
         sys.exit(f"bench.load.deadlines: {error}")
-    print(render(findings))
+    return figures.conclude("deadlines", [found.figure() for found in findings])
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bench.load import procfs, wrk
-from bench.load.places import LOCK
+from bench.load.places import LOCK, RESULTS, TRIALS
 from bench.load.server import Server
 
 GLANCE_S = 0.3
@@ -25,10 +25,18 @@ def cpu_model() -> str:
 
 
 def nickname() -> str:
-    """A file name's worth of the machine: 2cpu-amd-epyc-7763."""
+    """A file name's worth of the machine: BENCH_MACHINE, or such as 2cpu-amd-epyc-7763."""
+    if name := os.environ.get("BENCH_MACHINE"):
+        return name
     words = re.findall(r"[a-z0-9]+", re.sub(r"\(\w+\)", " ", cpu_model()).lower())
     kept = [word for word in words if word not in ("cpu", "processor", "core")]
     return "-".join([f"{os.cpu_count()}cpu", *kept[:3]])
+
+
+def results_file(name: str, *, quick: bool = False) -> Path:
+    """Where a run keeps what it found; a quick one elsewhere, so that it replaces no better one."""
+    stem = "-".join(filter(None, (time.strftime("%Y-%m-%d"), nickname(), name)))
+    return (TRIALS if quick else RESULTS) / f"{stem}.json"
 
 
 def smt_siblings(cpu: int) -> str:

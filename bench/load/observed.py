@@ -19,6 +19,7 @@ GOALS = {ON: 1.06, LOGGED: 1.15}  # times what it costs unobserved
 UNTOLD = "--no-access-log"
 TRACED = {"OTEL_TRACES_EXPORTER": "otlp", "OTEL_TRACES_SAMPLER": "always_off"}  # as nearly all requests are
 HOLD_S = 240.0
+QUICK = {"rounds": 1, "seconds": 2}
 
 SERVERS = (
     highperf(OFF, APP, flags=f"{UNTOLD} --no-metrics --request-id-header off", workloads=(REQUEST,)),
@@ -51,7 +52,9 @@ def render(results: Results) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    options = comparison.parse(comparison.parser(NAME, __doc__, rounds=5, seconds=4), arguments, NAME)
+    parser = comparison.parser(NAME, __doc__, rounds=5, seconds=4)
+    parser.add_argument("--quick", action="store_true", help=f"a few seconds: {QUICK}")
+    options = comparison.parse(parser, arguments, NAME, QUICK)
     comparison.run(NAME, options, measure, render)
 
 

@@ -11,18 +11,18 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import NamedTuple
 
-from bench.load import guarded, machine, openloop, overload_plot, overload_report, procfs
+from bench.load import comparison, guarded, machine, openloop, overload_plot, overload_report, procfs
 from bench.load.connections import raise_descriptor_limit
 from bench.load.guarded import DEADLINE_S, OFF, ON
 from bench.load.openloop import OK, Generator, Phase, Records, borders, summarise
 from bench.load.overload_report import NEVER, TIMELINE_FACTOR, Report, Sample
-from bench.load.places import LOG, RESULTS, ROOT, RUN
+from bench.load.places import LOG, RUN
 from bench.load.server import NotMeasured, Server, exit_on_sigterm
 
-PICTURE = ROOT / "docs" / "overload.svg"
+NAME = "overload"
+QUICK = {"factors": "1,10", "rounds": 1, "seconds": 3.0}
 CALM, CALM_S = 0.8, 1.0  # before and after the plateau
 SETTLE_S = 1.0  # the plateau's beginning, which is not counted
 TIMEOUT_S = 1.0
@@ -180,6 +180,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     add = parser.add_argument
+    add("--quick", action="store_true", help=f"a minute: {QUICK}")
     add("--factors", default="0.5,0.8,1,2,5,10,20", help="times the measured capacity")
     add("--rounds", type=int, default=3)
     add("--seconds", type=float, default=5, help="of each plateau, the first of which is not counted")
@@ -189,13 +190,9 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--client-cpu", type=int, default=1)
     add("--max-other", type=float, default=5, help="CPU %% of other processes to start a sample at")
     add("--patience", type=float, default=5, help="seconds to wait for that")
-    add("--out", type=Path, help="file of results (default: bench/results/<date>-<machine>-overload.json)")
-    add("--picture", type=Path, default=PICTURE, help="the plot; a copy goes beside the results")
+    comparison.add_out(parser, NAME)
     add("--table", action="store_true", help="only print and plot what is in the file of results")
-    options = parser.parse_args(arguments)
-    if options.out is None:
-        options.out = RESULTS / f"{time.strftime('%Y-%m-%d')}-{machine.nickname()}-overload.json"
-    return options
+    return comparison.parse(parser, arguments, NAME, QUICK)
 
 
 def measure(options: argparse.Namespace) -> Report:
@@ -229,10 +226,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except NotMeasured as error:
         sys.exit(f"bench.load.overload: {error}")
     print(overload_report.render(report))
-    picture = overload_plot.draw(report)
-    for path in (options.picture, options.out.with_suffix(".svg")):
-        path.write_text(picture)
-        print(f"drawn: {path}")
+    picture = options.out.with_suffix(".svg")
+    picture.write_text(overload_plot.draw(report))
+    print(f"drawn: {picture}")
 
 
 if __name__ == "__main__":

@@ -1,5 +1,5 @@
 """Where things lie. Everything that is installed or written lies outside the repository,
-except the results."""
+except the results: those of record in bench/results, those of quick runs in build/bench."""
 
 import os
 import tempfile
@@ -11,7 +11,8 @@ LOAD = Path(__file__).resolve().parent
 ROOT = LOAD.parent.parent
 APPS = LOAD / "apps"
 LUA = LOAD / "lua"
-RESULTS = LOAD.parent / "results"
+TRIALS = ROOT / "build" / "bench"
+RESULTS = Path(os.environ.get("BENCH_RESULTS", LOAD.parent / "results"))
 
 TEMP = Path(tempfile.gettempdir())
 WORK = Path(os.environ.get("BENCH_PEERS", TEMP / "highperf-peers"))

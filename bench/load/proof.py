@@ -5,7 +5,6 @@ import contextlib
 import json
 import os
 import sys
-import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
@@ -17,7 +16,7 @@ from bench.load.connections import raise_descriptor_limit
 from bench.load.openloop import NS
 from bench.load.outcomes import Outcome, Request, failures, latencies_ms, rates
 from bench.load.peers import Peer
-from bench.load.places import LOG, RESULTS, RUN
+from bench.load.places import LOG, RUN
 from bench.load.server import NotMeasured, Server, exit_on_sigterm
 from bench.load.tables import row
 from bench.load.traffic import Traffic
@@ -134,12 +133,11 @@ def parser(name: str, about: str | None, **quick: Any) -> argparse.ArgumentParse
     made = argparse.ArgumentParser(
         prog=f"python -m bench.load.{name}", description=about, formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
-    file = RESULTS / f"{time.strftime('%Y-%m-%d')}-{machine.nickname()}-{name}.json"
     made.add_argument("--quick", action="store_true", help=f"a run to try it out: {quick}")
-    made.add_argument("--out", type=Path, default=file, help="file of results; a plot goes beside it")
+    made.add_argument("--out", type=Path, help="file of results; a plot goes beside it")
     made.add_argument("--client-cpu", type=int, default=(os.cpu_count() or 1) - 1)
     made.add_argument("--seed", type=int, default=1, help="of the clients' pauses and of what is chosen")
-    made.set_defaults(quick_values=quick)
+    made.set_defaults(quick_values=quick, name=name)
     return made
 
 
@@ -148,7 +146,8 @@ def options_of(made: argparse.ArgumentParser, arguments: Sequence[str] | None) -
     if options.quick:
         made.set_defaults(**options.quick_values)
     options = made.parse_args(arguments)
-    del options.quick_values
+    options.out = options.out or machine.results_file(options.name, quick=options.quick)
+    del options.quick_values, options.name
     return options
 
 

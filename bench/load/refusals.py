@@ -11,21 +11,22 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from statistics import median
 
-from bench.load import guarded, machine, procfs
+from bench.load import comparison, guarded, machine, procfs
 from bench.load.client import ask
-from bench.load.places import LOG, RESULTS, RUN, WORK
+from bench.load.places import LOG, RUN, WORK
 from bench.load.results import Entry, Record, Results
 from bench.load.sampling import Sample
 from bench.load.server import NotMeasured, Server, exit_on_sigterm, start
 from bench.load.tables import row
 
+NAME = "refusals"
 PROGRAM = WORK / "bin" / "pipeline"
 WORKLOAD = "pipelined"
 GOAL = 0.35
 HOLD_S = 240.0
+QUICK = {"rounds": 1, "seconds": 1.0}
 FAILURES = 50  # more than open a breaker
 TOLERATED = 2  # requests of a sample that are answered otherwise: the bucket gets a token a minute
 SURROUNDINGS = {
@@ -160,6 +161,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     add = parser.add_argument
+    add("--quick", action="store_true", help=f"a few seconds: {QUICK}")
     add("--rounds", type=int, default=5)
     add("--seconds", type=float, default=2)
     add("--warmup", type=float, default=0.5)
@@ -169,11 +171,8 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--client-cpu", type=int, default=1)
     add("--max-other", type=float, default=5, help="CPU %% of other processes to start a sample at")
     add("--patience", type=float, default=5, help="seconds to wait for that")
-    add("--out", type=Path, help="file of results (default: bench/results/<date>-<machine>-refusals.json)")
-    options = parser.parse_args(arguments)
-    if options.out is None:
-        options.out = RESULTS / f"{time.strftime('%Y-%m-%d')}-{machine.nickname()}-refusals.json"
-    return options
+    comparison.add_out(parser, NAME)
+    return comparison.parse(parser, arguments, NAME, QUICK)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -37,6 +37,7 @@ HANDSHAKES = {
 }
 MADE = re.compile(r"(\d+) connections in \d+ real seconds")
 HOLD_S = 240.0
+QUICK = {"rounds": 1, "seconds": 1, "idle_connections": 200}
 
 
 def certified(key: str) -> Peer:
@@ -162,8 +163,9 @@ def render_memory(results: Results) -> list[str]:
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = comparison.parser(TLS, __doc__, rounds=5, seconds=2)
+    parser.add_argument("--quick", action="store_true", help=f"half a minute: {QUICK}")
     parser.add_argument("--idle-connections", type=int, default=1000)
-    return comparison.parse(parser, arguments, TLS)
+    return comparison.parse(parser, arguments, TLS, QUICK)
 
 
 def require() -> None:

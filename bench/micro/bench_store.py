@@ -17,6 +17,8 @@ from pathlib import Path
 
 import uvloop
 
+from bench import figures
+from bench.figures import Figure
 from highperf.service.store import UserStore
 
 USERS = 100_000
@@ -27,38 +29,42 @@ CLIENTS = 64
 BUSY_US = 5
 
 
-def main() -> None:
+def main() -> int:
     directory = sys.argv[1] if len(sys.argv) > 1 else "."
     with tempfile.TemporaryDirectory(dir=directory, prefix="bench-store-") as scratch:
-        report("fsync of one page", fsync_s(Path(scratch) / "probe"), "us")
-        uvloop.run(measure(f"sqlite:///{Path(scratch).absolute()}/users.db"))
+        found = [Figure("fsync of one page", 1e6 * fsync_s(Path(scratch) / "probe"), "µs")]
+        found += uvloop.run(measure(f"sqlite:///{Path(scratch).absolute()}/users.db"))
+    return figures.conclude("store", found)
 
 
-async def measure(url: str) -> None:
+async def measure(url: str) -> list[Figure]:
     store = UserStore(url)
     await store.open()
     await create_together(store, "fill", USERS)
-    report("read by id, same 1,000 users", read_s(store, 1_000, 1), "ns")
-    report(f"read by id, all {USERS:,} users", read_s(store, USERS, 7919), "ns")
-    report("read by id, unknown", read_s(store, 1_000, 1, first=10**9), "ns")
+    found = [
+        Figure("read by id, same 1,000 users", 1e9 * read_s(store, 1_000, 1), "ns"),
+        Figure(f"read by id, all {USERS:,} users", 1e9 * read_s(store, USERS, 7919), "ns"),
+        Figure("read by id, unknown", 1e9 * read_s(store, 1_000, 1, first=10**9), "ns"),
+    ]
 
     started, commits = time.perf_counter(), store.commits
     for n in range(ALONE):
         await store.create("Ada Lovelace", f"alone{n}@example.com")
-    report("create alone", (time.perf_counter() - started) / ALONE, "us")
-    print(f"{'':42}{(store.commits - commits) / ALONE:10.2f} fsyncs per create")
+    took_s, fsyncs = time.perf_counter() - started, (store.commits - commits) / ALONE
+    found.append(Figure("create alone", 1e6 * took_s / ALONE, "µs", note=f"{fsyncs:.2f} fsyncs per create"))
 
-    await measure_together(store, f"creates, {CLIENTS} clients")
+    found.append(await measure_together(store, f"creates, {CLIENTS} clients"))
     with busy_loop():
-        await measure_together(store, f"creates, {CLIENTS} clients, busy loop")
+        found.append(await measure_together(store, f"creates, {CLIENTS} clients, busy loop"))
     await store.close()
+    return found
 
 
-async def measure_together(store: UserStore, label: str) -> None:
+async def measure_together(store: UserStore, label: str) -> Figure:
     commits = store.commits
     took_s = await create_together(store, label, TOGETHER)
-    print(f"{label:42}{TOGETHER / took_s:10,.0f} per s")
-    print(f"{'':42}{(store.commits - commits) / TOGETHER:10.3f} fsyncs per create")
+    fsyncs = (store.commits - commits) / TOGETHER
+    return Figure(label, TOGETHER / took_s, "per s", note=f"{fsyncs:.3f} fsyncs per create")
 
 
 async def create_together(store: UserStore, tag: str, count: int) -> float:
@@ -114,9 +120,5 @@ def busy_loop() -> Iterator[None]:
         ending = True
 
 
-def report(label: str, seconds: float, unit: str) -> None:
-    print(f"{label:42}{seconds * (1e9 if unit == 'ns' else 1e6):10,.0f} {unit}")
-
-
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

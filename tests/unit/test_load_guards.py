@@ -31,13 +31,13 @@ def test_most_in_flight_counts_overlaps():
 
 
 def test_one_early_answer_or_a_late_per_cent_or_another_status_misses_the_goal():
-    assert finding(0.0, *[4.9] * 99).verdict() == "met"
-    assert finding(*[1.0] * 99, 900.0).verdict() == "met"
-    assert finding(*[1.0] * 98, 5.1, 5.1).verdict() == "MISSED"
-    assert finding(-0.1, *[1.0] * 99).verdict() == "MISSED"
-    assert finding(1.0, other=1).verdict() == "MISSED"
-    assert finding().verdict() == "MISSED"
-    assert finding(99.0, judged=False).verdict() == "-"
+    assert finding(0.0, *[4.9] * 99).met() is True
+    assert finding(*[1.0] * 99, 900.0).met() is True
+    assert finding(*[1.0] * 98, 5.1, 5.1).met() is False
+    assert finding(-0.1, *[1.0] * 99).met() is False
+    assert finding(1.0, other=1).met() is False
+    assert finding().met() is False
+    assert finding(99.0, judged=False).met() is None
 
 
 def test_held_requests_and_the_stream_are_the_crowd_together():
