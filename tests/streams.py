@@ -24,6 +24,7 @@ class Request:
     target: bytes
     version: str
     headers: list[tuple[bytes, bytes]]
+    keep_alive: bool | None = None  # not known before the end, to some readers
     body: bytes = b""
     trailers: list[tuple[bytes, bytes]] = field(default_factory=list)
     complete: bool = False
@@ -52,7 +53,7 @@ def take_events(parser: RequestParser, requests: list[Request]) -> bool:
     """Turns all events that are there into requests; says whether the parser is closed."""
     while (event := parser.next_event()) not in (NEED_DATA, CLOSED):
         if isinstance(event, RequestHead):
-            requests.append(Request(event.method, event.target, event.version, event.headers))
+            requests.append(Request(event.method, event.target, event.version, event.headers, event.keep_alive))
         elif isinstance(event, Data):
             assert event.data
             requests[-1].body += event.data

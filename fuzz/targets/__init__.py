@@ -17,6 +17,7 @@ SHARES = {
     "traces": 1,
     "log_lines": 1,
     "schedules": 3,
+    "guards": 3,
 }
 
 

@@ -1,4 +1,4 @@
-"""Whatever the schedule of requests, pieces, steps, timeouts and ends: tests/protocol/schedules.py says what holds.
+"""Whatever the schedule of requests, pieces, steps and ends: tests/protocol/schedules.py says what holds.
 
 An input is a list of Choices.
 """

@@ -232,6 +232,7 @@ cdef class HttpProtocol(Incoming):
             self.cycle = cycle
             worker.behind = True
             cycle.begin_c(route.handler, cycle.request)
+            worker.behind = True        # again: the handler may have asked for the time, and gone on
         cycle = None
         self.settle_head_c(head)
         return used

@@ -20,6 +20,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import chain, count
 from types import ModuleType
 
 import pytest
@@ -142,7 +143,7 @@ class Talk:
     client: Client
     requests: list[Asked]
     unsaid: bytes
-    heard: bytearray = field(default_factory=bytearray)
+    heard: bytes = b""  # of an answer that is not there as a whole
     answers: list[Answer] = field(default_factory=list)
 
     def say(self, size: int) -> None:
@@ -154,7 +155,8 @@ class Talk:
         """The answers that have come since, each with its request: they come in order."""
         self.heard += self.client.taken()
         before = len(self.answers)
-        self.answers, _ = split_answers(bytes(self.heard))
+        answers, self.heard = split_answers(self.heard)
+        self.answers += answers
         assert len(self.answers) <= len(self.requests)
         return list(zip(self.requests, self.answers, strict=False))[before:]
 
@@ -167,7 +169,6 @@ class Run:
         self.wire = Wire()
         self.wire.settings = server
         self.now = 0
-        self.asked: list[Asked] = []
         self.gates: dict[int, list[asyncio.Future[None]]] = {}
         self.events: dict[int, threading.Event] = {}
         self.causes: Counter[str] = Counter()
@@ -176,14 +177,14 @@ class Run:
         self.db = self.wire.app.breaker(
             "db", failures=3, open_for="100ms", longest_open="300ms", lease="60ms", volume=8
         )
+        numbers = count()
+        requests = [[Asked(next(numbers), *kind) for kind in kinds] for kinds in talks]
+        self.asked = list(chain(*requests))
         add_routes(self)
-        self.talks = [self.talk(number, kinds) for number, kinds in enumerate(talks)]
+        self.talks = [self.talk(number, asked) for number, asked in enumerate(requests)]
         self.strangers: list[Client] = []
 
-    def talk(self, number: int, kinds: list[tuple[str, str, str]]) -> Talk:
-        first = len(self.asked)
-        self.asked += [Asked(first + index, *kind) for index, kind in enumerate(kinds)]
-        requests = self.asked[first:]
+    def talk(self, number: int, requests: list[Asked]) -> Talk:
         octets = b"".join(one.octets for one in requests)
         return Talk(self.wire.connect(f"192.0.2.{number % 2}"), requests, octets)
 
@@ -424,7 +425,7 @@ def add_routes(run: Run) -> None:
         deadline = DEADLINES.get(group, 0)
         whole = {**policy, "deadline": f"{deadline // MS}ms" if deadline else "0"}
         handler = waiting_handler(run)
-        for how in dict.fromkeys(HOWS):
+        for how in dict.fromkeys(asked.how for asked in run.asked if asked.group == group):
             path = f"/{group}/:number/{how.replace(' ', '-')}"
             if "thread" in how:
                 run.wire.app.post(path, blocking=True, **whole)(thread_handler(run))

@@ -116,6 +116,7 @@ def test_noise_is_never_accepted_alone(before: bytes, noise: bytes) -> None:
         ("blanks in extensions", with_field(CHUNKED) + b"1 ;a\r\nx\r\n0\r\n\r\n"),
         ("blanks in extensions", with_field(CHUNKED) + b"1; a = b\r\nx\r\n0\r\n\r\n"),
         ("tab after chunked", with_field(b"Transfer-Encoding: chunked\t") + b"1\r\nx\r\n0\r\n\r\n"),
+        ("close and keep-alive", with_field(b"Connection: close, keep-alive", version=b"HTTP/1.0")),
         ("proxy-connection", with_field(b"Proxy-Connection: close") + get()),
     ],
 )

@@ -219,6 +219,24 @@ def test_a_request_that_was_cancelled_before_its_deadline_is_not_cancelled_again
     assert [answer.status for answer in client.answers()] == [200]
 
 
+def test_the_time_of_a_pipelined_request_begins_behind_a_handler_that_went_on_after_asking_for_its_own(
+    wire: Wire, cancellations: list[object]
+) -> None:
+    @wire.app.get("/busy")
+    def busy(request: Request) -> str:
+        assert request.remaining() == math.inf
+        wire.drift(0.2)
+        return "done"
+
+    client = wire.connect()
+    client.send(GET % b"/busy" + LATE)
+    assert [answer.status for answer in client.answers()] == [200]
+    wire.advance(0.0999)
+    assert client.taken() == b""
+    wire.advance(0.0002)
+    assert [answer.status for answer in client.answers()] == [504]
+
+
 def test_a_stream_that_nothing_could_interrupt_is_counted(wire: Wire) -> None:
     @wire.app.get("/busy", deadline="100ms")
     def busy(request: Request) -> Response:

@@ -58,6 +58,7 @@ def answer(connection: h11.Connection, reading: Reading) -> bool:
     if not reading.over:
         connection.send(ANSWER)
         connection.send(h11.EndOfMessage())
+        reading.requests[-1].keep_alive = connection.our_state is not h11.MUST_CLOSE
         reading.over = connection.our_state is not h11.DONE or connection.their_state is not h11.DONE
     if not reading.over:
         connection.start_next_cycle()
@@ -80,6 +81,8 @@ def difference(ours: Outcome, theirs: Reading) -> str | None:
                 return f"{part} of request {index}: {getattr(request, part)!r}, h11: {getattr(other, part)!r}"
         if lowered(request.headers) != lowered(other.headers):
             return f"headers of request {index}: {request.headers!r}, h11: {other.headers!r}"
+        if request.version == "1.1" and other.keep_alive not in (None, request.keep_alive):  # it keeps none of 1.0
+            return f"keep-alive of request {index}: {request.keep_alive}, h11: {other.keep_alive}"
         if not other.body.startswith(request.body):
             return f"body of request {index}: {request.body!r}, h11: {other.body!r}"
         if request.complete and (

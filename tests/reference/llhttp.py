@@ -17,6 +17,7 @@ ALLOWED = {
     "preface": "llhttp takes the method PRI for HTTP/2 alone; here it is a token without meaning",
     "blanks in extensions": "a recipient must parse BWS (RFC 9110 section 5.6.3, RFC 9112 section 7.1.1)",
     "tab after chunked": "OWS around a field value may be a tab (RFC 9110 section 5.6.3); llhttp trims spaces",
+    "close and keep-alive": "close is what counts (RFC 9112 section 9.3); to llhttp it is not, from HTTP/1.0",
     "proxy-connection": "llhttp obeys a field that no RFC defines (RFC 9112 appendix C.2.2 warns of it)",
 }
 METHODS = (
@@ -49,7 +50,8 @@ class Oracle:
 
     def on_headers_complete(self) -> None:
         method, version = self.parser.get_method().decode(), self.parser.get_http_version()
-        self.requests.append(Request(method, self.target, version, self.fields))
+        keep_alive = self.parser.should_keep_alive()
+        self.requests.append(Request(method, self.target, version, self.fields, keep_alive))
         self.fields = self.requests[-1].trailers
 
     def on_body(self, piece: bytes) -> None:
@@ -87,6 +89,8 @@ def difference(ours: Outcome, theirs: Oracle) -> str | None:
         for part in ("method", "target", "version", "headers"):
             if getattr(request, part) != getattr(other, part):
                 return f"{part} of request {index}: {getattr(request, part)!r}, llhttp: {getattr(other, part)!r}"
+        if request.keep_alive != other.keep_alive and request.method != "CONNECT":
+            return f"keep-alive of request {index}: {request.keep_alive}, llhttp: {other.keep_alive}"
         if theirs.error == "upgrade" and index == len(theirs.requests) - 1 and leaves_http(request):
             return None
         if not other.body.startswith(request.body):
@@ -104,6 +108,9 @@ def excuse(ours: Outcome, theirs: Oracle, stream: bytes) -> str | None:
     """The name in ALLOWED under which a difference may stand, or None."""
     request = ours.requests[min(len(theirs.requests), len(ours.requests) - 1)]
     error = theirs.error or ""
+    for one, other in zip(ours.requests, theirs.requests, strict=False):
+        if one.keep_alive != other.keep_alive and one.method != "CONNECT":
+            return excuse_persistence(one)
     if error == "Expected HTTP/2 Connection Preface" and request.method.startswith("PRI"):
         return "preface"
     if (
@@ -118,3 +125,16 @@ def excuse(ours: Outcome, theirs: Oracle, stream: bytes) -> str | None:
     if "Connection: close" in error and re.search(rb"(?i)\r\nproxy-connection:", stream):
         return "proxy-connection"
     return None
+
+
+def excuse_persistence(request: Request) -> str | None:
+    names = {name.lower() for name, _ in request.headers}
+    options = {
+        option.strip(b" \t")
+        for name, value in request.headers
+        if name.lower() == b"connection"
+        for option in value.lower().split(b",")
+    }
+    if request.version == "1.0" and {b"close", b"keep-alive"} <= options:
+        return "close and keep-alive"
+    return "proxy-connection" if b"proxy-connection" in names else None
