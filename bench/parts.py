@@ -97,10 +97,11 @@ class Outcome:
         return f"failed, or missed a goal: exit status {self.status}" if self.status else "done"
 
 
-def run(name: str, options: Sequence[str], env: Mapping[str, str], *, needs_checked: bool = True) -> Outcome:
+def run(name: str, options: Sequence[str], env: Mapping[str, str]) -> Outcome:
     """Lets one part measure; what it lacks is said, not tried."""
     part = PARTS[name]
-    if needs_checked and (missing := part.missing()):
+    if missing := part.missing():
+        print(missing)
         return Outcome(name, 0.0, 0, missing)
     began = time.monotonic()
     process = subprocess.Popen([sys.executable, "-m", part.module, *options], env=dict(env))

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from bench.load import machine
 from bench.load.connections import raise_descriptor_limit
@@ -72,8 +72,17 @@ class Proof:
             self.lost.append(f"{name}, at {at_s:.3f} s: {words} to {request.pid or 'an unknown worker'}")
 
     def render(self) -> str:
-        lost = ["", "lost, for example:", *(f"  {words}" for words in self.lost)] if self.lost else []
+        lost = ["", "lost, for example:", *(f"- {words}" for words in self.lost)] if self.lost else []
         return "\n".join(["", self.table(), "", *map(str, self.verdicts), *lost])
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        data = json.loads(path.read_text())
+        verdicts = [
+            Verdict(words, met == MET) for words, _, met in (line.rpartition(": ") for line in data["verdicts"])
+        ]
+        names = ("machine", "settings", "samples", "timeline", "lost")
+        return cls(**{name: data[name] for name in names}, verdicts=verdicts)
 
     def save(self, path: Path) -> None:
         samples = [{name: _rounded(value) for name, value in sample.items()} for sample in self.samples]

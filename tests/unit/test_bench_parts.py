@@ -23,10 +23,9 @@ def test_one_part_takes_the_options_after_its_name():
     assert (options.machine, options.part, options.options) == ("vm", "load", ["--quick", "--rounds", "1"])
 
 
-@pytest.mark.parametrize("arguments", [["everything"], ["--full", "load"]])
-def test_a_part_that_nobody_knows_or_full_with_a_part_is_an_error(arguments, capsys):
+def test_a_part_that_nobody_knows_is_an_error(capsys):
     with pytest.raises(SystemExit) as ended:
-        all_parts.parse(arguments)
+        all_parts.parse(["everything"])
     assert ended.value.code == 2
     assert "error:" in capsys.readouterr().err
 
@@ -66,6 +65,22 @@ def test_figures_read_back_as_they_were_and_judge_their_goals(tmp_path, monkeypa
     first, second = figures.load(machine.results_file("startup"))
     assert first == found[0]
     assert (second.value, second.met, second.note) == (1235.0, None, "of three")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options", "folder"),
+    [
+        (["load", "--rounds", "1"], ["--rounds", "1"], places.TRIALS),
+        (["--full", "load", "--rounds", "1"], ["--seconds", "3", "--rounds", "1"], places.RESULTS),
+    ],
+)
+def test_only_full_runs_are_for_the_record(arguments, options, folder, monkeypatch):
+    def run(name, given, env):
+        assert (name, given, env["BENCH_RESULTS"]) == ("load", options, str(folder))
+        return Outcome(name, 0.0, 3)
+
+    monkeypatch.setattr(parts, "run", run)
+    assert all_parts.main(arguments) == 3
 
 
 def test_summary_is_a_line_for_each_part():

@@ -1,0 +1,137 @@
+"""The newest results of each kind in a folder, as one HTML page that needs no other file.
+
+python -m bench.page [FOLDER]     default: bench/results; the page is made in that folder
+"""
+
+import os
+import sys
+from html import escape
+from pathlib import Path
+
+from bench import hypertext, record
+from bench.load import chart, overload_plot, places
+from bench.parts import PARTS
+from bench.sections import SECTIONS, Section
+
+PICTURE_BYTES = 24_000  # larger pictures are linked, so that the page stays small
+HEAD = """<!DOCTYPE html>
+<html lang="en"><head><meta charset="utf-8"/><meta name="viewport" content="width=device-width"/>
+<title>highperf, measured</title>"""
+FAIR = "What is fair here, and what is not"
+HERE = Path(__file__).resolve().parent
+
+# What pictures are drawn with, and the variables of page.css that stand for it on a dark page.
+THEMED = {chart.PAPER: "paper", chart.INK: "ink", chart.SOFT: "soft", chart.GRID: "grid", overload_plot.BAND: "ours"}
+
+
+def write(folder: Path) -> None:
+    found = record.newest(folder)
+    if not found:
+        print(f"no results in {folder}: no page")
+        return
+    page = folder / f"{record.stem(max(found.values()))}.html"
+    page.write_text(render(folder))
+    print(f"page: {page}")
+
+
+def render(folder: Path) -> str:
+    found = record.newest(folder)
+    kinds = [kind for kind in SECTIONS if kind in found]
+    sections = {kind: SECTIONS[kind](found[kind]) for kind in kinds}
+    body = [
+        "<h1>highperf, measured</h1>",
+        lead(folder),
+        "<nav>"
+        + " ".join(f'<a href="#{kind}">{kind}</a>' for kind in kinds)
+        + ' <a href="#fair">what is fair</a></nav>',
+        facts(sections),
+        summary(sections),
+        *(whole_section(kind, sections[kind], found[kind]) for kind in kinds),
+        fair(folder),
+    ]
+    return "\n".join([HEAD, f"<style>{style()}</style></head>", "<body>", *body, "</body></html>"]) + "\n"
+
+
+def style() -> str:
+    """With pictures in the colours of the page, so that they can be read on a dark one too."""
+    pairs = [(at, color, name) for color, name in THEMED.items() for at in ("fill", "stroke")]
+    themed = (f'svg [{at}="{color}"] {{ {at}: var(--{name}) }}' for at, color, name in pairs)
+    return "\n".join([(HERE / "page.css").read_text(), *themed])
+
+
+def lead(folder: Path) -> str:
+    if folder.resolve() == places.TRIALS:
+        return (
+            '<p class="soft">Quick runs, to see whether something has changed. They are too short for the record.</p>'
+        )
+    return (
+        '<p class="soft">Made from the newest file of results of each kind, by <code>python -m bench.page</code>.</p>'
+    )
+
+
+def facts(sections: dict[str, Section]) -> str:
+    """What all files say of the machine; where they differ, each."""
+    values: dict[str, dict[str, None]] = {}
+    for section in sections.values():
+        for name, value in section.machine.items():
+            values.setdefault(name.replace("_", " "), {})[str(value)] = None
+    rows = (hypertext.row([escape(name), escape("; ".join(said))]) for name, said in values.items())
+    return '<table class="facts">' + "\n".join(rows) + "</table>"
+
+
+def summary(sections: dict[str, Section]) -> str:
+    judged = [(kind, line) for kind, section in sections.items() for line in section.judged]
+    missed = [(kind, line) for kind, line in judged if hypertext.is_missed(line)]
+    title = f'<h2 id="goals">Goals: {len(judged) - len(missed)} of {len(judged)} met</h2>'
+    items = "\n".join(f'<li><a href="#{kind}">{kind}</a>: {hypertext.inline(line)}</li>' for kind, line in missed)
+    return f"{title}\n<ul>{items}</ul>" if missed else title
+
+
+def whole_section(kind: str, section: Section, path: Path) -> str:
+    part = PARTS.get(kind)
+    title = part.answers if part else "Does anything pile up, with everything at once?"
+    module = part.module if part else "bench.load.soak"
+    taken = [f"<code>python -m {module}</code>", *sizes(section), f'<a href="{escape(path.name)}">the samples</a>']
+    heading = f'<h2 id="{kind}">{escape(title)}</h2>\n<p class="soft">{", ".join(taken)}</p>'
+    return "\n".join(filter(None, [heading, picture(path), section.html]))
+
+
+def sizes(section: Section) -> list[str]:
+    found = []
+    if section.rounds:
+        found.append(f"{section.rounds} round{'s' * (section.rounds > 1)}")
+    if "seconds" in section.settings:
+        found.append(f"{section.settings['seconds']} s of load each")
+    if "connections" in section.settings:
+        found.append(f"{section.settings['connections']} connections".replace("[", "").replace("]", ""))
+    return [*found, str(section.machine.get("date", ""))]
+
+
+def picture(path: Path) -> str:
+    """The picture beside a file of results; a large one by its name."""
+    drawn = path.with_suffix(".svg")
+    if not drawn.exists():
+        return ""
+    if drawn.stat().st_size > PICTURE_BYTES:
+        return f'<p><a href="{escape(drawn.name)}">The picture</a></p>'
+    return drawn.read_text()
+
+
+def fair(folder: Path) -> str:
+    """What the load benchmark's own paper says of it."""
+    paper = HERE / "load" / "README.md"
+    _, _, rest = paper.read_text().partition(f"## {FAIR}\n")
+    link = escape(os.path.relpath(paper, folder))
+    text = hypertext.blocks(rest.partition("\n## ")[0])
+    return (
+        f'<h2 id="fair">{FAIR}</h2>\n{text}\n<p>How all this is measured: <a href="{link}">bench/load/README.md</a></p>'
+    )
+
+
+def main() -> int:
+    write(Path(sys.argv[1]) if len(sys.argv) > 1 else places.RESULTS)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
