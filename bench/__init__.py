@@ -5,5 +5,6 @@ bench.guards   limits on the real clock, over processes that are killed and stop
 bench.startup  time to the first answer, memory of an idle worker, size of the wheel
 bench.parts    all of these, what each needs, and how it is run; figures: what they find, as text and as a file
 bench.page     the newest results as one HTML page: sections are its parts, record finds files, hypertext writes HTML
+bench.quotes   the figures that README and docs quote, from the newest results
 bench/micro    single parts in process, under pytest-benchmark
 """

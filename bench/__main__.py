@@ -55,6 +55,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     outcomes = run_all(options.full, env)
     print(f"\n## all, in {(time.monotonic() - began) / 60:,.0f} minutes\n\n{summary(outcomes)}\n")
     page.write(folder)
+    if options.full:
+        print("python -m bench.quotes takes these figures over into README.md and docs")
     return max(outcome.status for outcome in outcomes)
 
 

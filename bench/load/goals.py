@@ -3,10 +3,12 @@
 from dataclasses import dataclass
 from statistics import median
 
+from bench.figures import spell
 from bench.load.peers import FLOOR, GUARDED, UNGUARDED
 from bench.load.results import Results
 
 PROJECT = "highperf"
+UNITS = {"cpu_us": "µs", "user_us": "µs of user time", "bytes_per_connection": "bytes per connection"}
 
 
 @dataclass(frozen=True)
@@ -22,14 +24,15 @@ class Goal:
     def verdict(self, results: Results) -> str:
         """One line, '' where the run did not measure it."""
         records = results.under(self.workload)
-        if self.of not in records or (self.against and self.against not in records):
+        needed = [records.get(name) for name in (self.of, self.against) if name]
+        if any(record is None or self.figure not in record.figures for record in needed):
             return ""
         if self.against:
             value = median(records[self.of].ratios(records[self.against], self.figure) or [0.0])
             shown = f"{value:.2f} x {self.against}, goal ≤ {self.limit:.2f}"
         else:
             value = records[self.of].median(self.figure)
-            shown = f"{value:,.0f} {self.figure.replace('_', ' ')}, goal ≤ {self.limit:,.0f}"
+            shown = f"{spell(value)} {UNITS[self.figure]}, goal ≤ {spell(self.limit)}"
         if not value:
             return ""
         verdict = "met" if value <= self.limit else "MISSED"
@@ -50,9 +53,14 @@ class Goal:
 GOALS = (
     Goal("healthz", "cpu_us", 1.20, FLOOR),
     Goal("healthz-pipe16", "cpu_us", 2.50, FLOOR),
+    Goal("healthz-pipe16", "cpu_us", 1.00),
     Goal("user", "cpu_us", 1.30, FLOOR),
     Goal("user", "cpu_us", 1.00, "go-fasthttp"),
+    Goal("user", "cpu_us", 1.25, FLOOR, of=GUARDED),
+    Goal("user", "user_us", 1.80, of=GUARDED),
     Goal("user", "cpu_us", 1.05, UNGUARDED, of=GUARDED),
+    Goal("create", "cpu_us", 1.40, FLOOR),
+    Goal("create", "cpu_us", 1.00, "go-fasthttp"),
     Goal("idle", "bytes_per_connection", 2048),
 )
 
