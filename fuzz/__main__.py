@@ -1,17 +1,20 @@
 """Fuzzes the targets one after the other, each in a process of its own, until the time is over or something is wrong.
 
 Guided by coverage on the flavour "fuzz" (make fuzz), blind and faster on a release build. The first breach ends the
-run with exit code 1; its input is kept in the folder of crashes, which the tests replay.
+run with exit code 1; its input is kept in the folder of crashes, which the tests replay. What was done is written to
+a file of JSON: by target executions, seconds, edges, what was compared, and what was wrong.
 """
 
 import argparse
-import base64
 import json
+import platform
 import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +22,8 @@ from fuzz import targets
 from fuzz.engine import Breach, Slot, judge
 
 ROOT = Path(__file__).resolve().parent.parent
+ORACLES = ("llhttp", "h11")
+KINDS = ("mismatch", "exception", "crash", "hang")
 HANG_S = 30.0
 POLL_S = 0.2
 
@@ -46,11 +51,12 @@ def watch(command: list[str], slot: Slot) -> Outcome:
         said = child.stdout.read() if child.stdout else ""
     if said.endswith("}\n"):
         report = json.loads(said.rstrip("\n").rpartition("\n")[2])
-        return Outcome(report, report["breach"] and read_breach(*report["breach"]))
+        return Outcome(report, report["breach"] and Breach.read(*report["breach"]))
     words = f"no execution ended for {HANG_S:g} s" if hangs else f"the process ended with {child.returncode}"
     seconds = time.monotonic() - begun_s
+    breach = Breach("hang" if hangs else "crash", slot.octets, words)
     report = {"executions": slot.executions, "seconds": seconds, "edges": 0, "corpus": 0, "counts": {}}
-    return Outcome(report, Breach("hang" if hangs else "crash", slot.octets, words))
+    return Outcome(report | {"breach": breach.told}, breach)
 
 
 def wait(child: "subprocess.Popen[str]", slot: Slot) -> bool:
@@ -69,10 +75,6 @@ def wait(child: "subprocess.Popen[str]", slot: Slot) -> bool:
             return False
 
 
-def read_breach(kind: str, octets: str, words: str) -> Breach:
-    return Breach(kind, base64.b64decode(octets), words)
-
-
 def row(name: str, report: dict[str, Any]) -> str:
     counts = ", ".join(f"{key} {count:,}" for key, count in sorted(report["counts"].items()))
     executions, seconds = report["executions"], report["seconds"]
@@ -85,6 +87,21 @@ def tell(name: str, breach: Breach, folder: Path) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_bytes(breach.octets)
     print(f"\n{name}: {breach.kind} on {breach.octets!r}\n{breach.words}\nkept as {file}")
+
+
+def record(options: argparse.Namespace, reports: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """What the whole run did."""
+    kinds = Counter(report["breach"][0] for report in reports.values() if report["breach"])
+    asked = {name: sum(report["counts"].get(f"{name} asked", 0) for report in reports.values()) for name in ORACLES}
+    total = {key: sum(report[key] for report in reports.values()) for key in ("executions", "seconds", "edges")}
+    return {
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "seed": options.seed,
+        "python": platform.python_version(),
+        "guided": total["edges"] > 0,
+        "total": total | {"comparisons": asked} | {kind: kinds[kind] for kind in KINDS},
+        "targets": reports,
+    }
 
 
 def replay(file: Path) -> int:
@@ -102,6 +119,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=time.time_ns() // 10**9, help="of the random numbers")
     parser.add_argument("--crashes", type=Path, default=ROOT / "tests" / "data" / "crashes")
     parser.add_argument("--corpus", type=Path, default=ROOT / "build" / "corpus")
+    parser.add_argument("--record", type=Path, default=ROOT / "build" / "fuzz.json", help="what was done")
     parser.add_argument("--replay", type=Path, metavar="FILE", help="try one kept input, TARGET/NAME, and nothing else")
     options = parser.parse_args()
     if options.replay:
@@ -113,16 +131,19 @@ def main() -> int:
     print(
         f"seed {options.seed}\n{'target':<11} {'executions':>12} {'a second':>9} {'edges':>7} {'corpus':>7}", flush=True
     )
-    executions = 0
+    reports: dict[str, dict[str, Any]] = {}
     for name in names:
         outcome = fuzz(name, options.seconds * targets.SHARES[name] / whole, options)
-        executions += outcome.report["executions"]
+        reports[name] = outcome.report
         print(row(name, outcome.report), flush=True)
         if outcome.breach is not None:
             tell(name, outcome.breach, options.crashes)
-            return 1
-    print(f"{'all':<11} {executions:>12,}")
-    return 0
+            break
+    done = record(options, reports)
+    options.record.parent.mkdir(parents=True, exist_ok=True)
+    options.record.write_text(json.dumps(done, indent=1) + "\n")
+    print(f"{'all':<11} {done['total']['executions']:>12,}\nwritten to {options.record}")
+    return any(done["total"][kind] for kind in KINDS)
 
 
 if __name__ == "__main__":

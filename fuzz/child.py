@@ -1,7 +1,6 @@
 """Fuzzes one target in this process, and tells what came of it in a line of JSON. __main__ starts it."""
 
 import argparse
-import base64
 import json
 import sys
 import time
@@ -30,7 +29,7 @@ def main() -> None:
         "edges": found.known,
         "corpus": len(engine.corpus),
         "counts": target.counts,
-        "breach": breach and [breach.kind, base64.b64encode(breach.octets).decode(), breach.words],
+        "breach": breach and breach.told,
     }
     print(json.dumps(report))
     sys.stdout.flush()

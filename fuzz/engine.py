@@ -8,6 +8,7 @@ import mmap
 import struct
 import time
 import traceback
+from base64 import b64decode, b64encode
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -52,6 +53,15 @@ class Breach:
     kind: str  # mismatch, exception, crash or hang
     octets: bytes
     words: str
+
+    @classmethod
+    def read(cls, kind: str, octets: str, words: str) -> Self:
+        return cls(kind, b64decode(octets), words)
+
+    @property
+    def told(self) -> tuple[str, str, str]:
+        """In words of JSON, for read()."""
+        return self.kind, b64encode(self.octets).decode(), self.words
 
     @property
     def name(self) -> str:

@@ -109,6 +109,7 @@ def run_fuzz(tree: Path, env: dict[str, str], arguments: list[str]) -> int:
         raise SystemExit("the counter of edges does not build")
     env |= sanitizers(str(edges)) | {"PYTHONHASHSEED": "0"}
     kept: list[str | Path] = ["--crashes", ROOT / "tests" / "data" / "crashes", "--corpus", ROOT / "build" / "corpus"]
+    kept += ["--record", ROOT / "build" / "fuzz.json"]
     return subprocess.run([sys.executable, "-m", "fuzz", *kept, *arguments], cwd=tree, env=env).returncode
 
 

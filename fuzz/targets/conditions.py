@@ -3,6 +3,7 @@
 The first octet says what is read and how; where all four conditions are, a line feed parts them.
 """
 
+from collections import Counter
 from collections.abc import Callable
 from random import Random
 
@@ -22,27 +23,37 @@ probe = load_probe("files")
 NUMBERS = {"br": probe.BR, "zstd": probe.ZSTD, "gzip": probe.GZIP, "identity": probe.IDENTITY}
 
 
+COUNTS = Counter[str]()
+
+
 def date(value: bytes, _: int) -> str | None:
-    return difference("date", value, probe.parse_date(value, NOW_S), files_twin.date(value, NOW_S))
+    theirs = files_twin.date(value, NOW_S)
+    COUNTS["no date" if theirs is None else "date"] += 1
+    return difference("date", value, probe.parse_date(value, NOW_S), theirs)
 
 
 def tags(value: bytes, flags: int) -> str | None:
     value, strong = value.strip(b" \t"), bool(flags & 1)
     theirs = files_twin.tags_match(value, TAG, strong=strong)
+    COUNTS["tag found" if theirs else "no tag found"] += 1
     return difference("tags", value, probe.tags_match(value, TAG, TAG, strong=strong), theirs)
 
 
 def coding(value: bytes, flags: int) -> str | None:
     available = {name for place, name in enumerate(("br", "zstd", "gzip")) if flags >> place & 1}
     ours = probe.choose_coding([value], {NUMBERS[name] for name in available})
-    return difference("codings", value, ours, NUMBERS[files_twin.coding([value.decode("latin-1")], available)])
+    theirs = files_twin.coding([value.decode("latin-1")], available)
+    COUNTS[f"coding {theirs}"] += 1
+    return difference("codings", value, ours, NUMBERS[theirs])
 
 
 def judgement(value: bytes, flags: int) -> str | None:
     lines = (value.split(b"\n") + [b""] * 4)[:4]
     fields = [line.strip(b" \t") if flags >> place & 1 else None for place, line in enumerate(lines)]
     given = {"tag": TAG, "modified_s": NOW_S - 1000, "now_s": NOW_S, "reads": bool(flags & 16)}
-    return difference("conditions", fields, probe.judge(*fields, **given), files_twin.judge(*fields, **given))
+    theirs = files_twin.judge(*fields, **given)
+    COUNTS[f"judged {theirs}"] += 1
+    return difference("conditions", fields, probe.judge(*fields, **given), theirs)
 
 
 KINDS: list[Callable[[bytes, int], str | None]] = [date, tags, coding, judgement]
@@ -79,4 +90,4 @@ def make(dice: Random) -> bytes:
 
 def load() -> Target:
     dice = Random(1)
-    return Target(check, [make(dice) for _ in range(64)], make, WORDS)
+    return Target(check, [make(dice) for _ in range(64)], make, WORDS, counts=COUNTS)

@@ -3,6 +3,7 @@
 An input is a list of Choices.
 """
 
+from collections import Counter
 from random import Random
 
 from fuzz.engine import Target
@@ -23,6 +24,7 @@ STEPS = [*schedules.SAYING, "open", "open", "open", *schedules.TIMES, "leave", "
 # Threads end when the operating system wishes: a seed could not be replayed.
 HOWS = [how for how in schedules.HOWS if "thread" not in how]
 probe = load_probe("worker")
+COUNTS = Counter[str]()
 
 
 def check(octets: bytes) -> str | None:
@@ -38,9 +40,11 @@ def check(octets: bytes) -> str | None:
     steps = [(choices.up_to(30), choices.of(STEPS)) for _ in range(choices.up_to(MOST_STEPS))]
     ERRORS.disabled = True  # handlers fail on purpose
     try:
-        schedules.carry_out(probe, server, talks, steps, end)
+        run = schedules.carry_out(probe, server, talks, steps, end)
     finally:
         ERRORS.disabled = False
+    COUNTS.update(f"answered {answer.status}" for talk in run.talks for answer in talk.answers)
+    COUNTS["requests"] += len(run.asked)
     return None
 
 
@@ -50,4 +54,4 @@ def make(dice: Random) -> bytes:
 
 def load() -> Target:
     dice = Random(1)
-    return Target(check, [make(dice) for _ in range(16)], make, longest=LONGEST)
+    return Target(check, [make(dice) for _ in range(16)], make, longest=LONGEST, counts=COUNTS)

@@ -3,6 +3,7 @@
 An input is text: lines "METHOD PATTERN" are routes, all others are paths.
 """
 
+from collections import Counter
 from random import Random
 
 from fuzz.engine import Target
@@ -22,6 +23,9 @@ SEEDS = [
 ]
 
 
+COUNTS = Counter[str]()
+
+
 def check(octets: bytes) -> str | None:
     router, twin, paths = Router(), RouterTwin(), []
     for line in octets.decode("utf-8", "replace").split("\n")[:MOST]:
@@ -31,7 +35,9 @@ def check(octets: bytes) -> str | None:
         else:
             paths.append(line)
     for path in paths:
-        wrong = difference("methods of", path, router.allowed(path), twin.allowed(path))
+        allowed = twin.allowed(path)
+        COUNTS["found" if allowed else "not found"] += 1
+        wrong = difference("methods of", path, router.allowed(path), allowed)
         for method in METHODS:
             wrong = wrong or difference(f"{method} of", path, router.match(method, path), twin.match(method, path))
         if wrong is not None:
@@ -61,4 +67,4 @@ def make(dice: Random) -> bytes:
 
 def load() -> Target:
     words = [word.encode() for word in (*parts.WORDS, "/:", "/*", "/{", "}", ":path}", "\nGET /", "\n* /", "\n/", "\0")]
-    return Target(check, SEEDS, make, words)
+    return Target(check, SEEDS, make, words, counts=COUNTS)

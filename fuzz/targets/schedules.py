@@ -4,6 +4,7 @@ An input is a list of Choices.
 """
 
 import logging
+from collections import Counter
 from random import Random
 
 from fuzz.engine import Target
@@ -14,6 +15,8 @@ LONGEST = 200
 QUICK_BYTES = 1000
 ERRORS = logging.getLogger("highperf.error")
 MOST_TALKS, MOST_REQUESTS, MOST_SIZES, MOST_STEPS = 3, 8, 6, 60
+
+COUNTS = Counter[str]()
 
 
 def check(octets: bytes) -> str | None:
@@ -28,12 +31,16 @@ def check(octets: bytes) -> str | None:
         if any(size > QUICK_BYTES for _, size in requests):
             sizes.append(max(schedules.SIZES_OF_PIECES))  # octet by octet it would take too long
         talks.append((requests, sizes))
-    steps = [(choices.up_to(2), choices.of(schedules.STEPS)) for _ in range(choices.up_to(MOST_STEPS))]
+    kinds = choices.of((schedules.STEPS, schedules.STEPS, schedules.BREAKING_STEPS))
+    steps = [(choices.up_to(2), choices.of(kinds)) for _ in range(choices.up_to(MOST_STEPS))]
     ERRORS.disabled = True  # handlers fail on purpose
     try:
-        schedules.Run(talks, signals, secure=secure).play(steps, end)
+        run = schedules.Run(talks, signals, secure=secure)
+        run.play(steps, end)
     finally:
         ERRORS.disabled = False
+    COUNTS.update(f"answered {answer.status}" for talk in run.talks for answer in talk.answers)
+    COUNTS["requests"] += sum(len(talk.wanted) for talk in run.talks)
     return None
 
 
@@ -43,4 +50,4 @@ def make(dice: Random) -> bytes:
 
 def load() -> Target:
     dice = Random(1)
-    return Target(check, [make(dice) for _ in range(16)], make, longest=LONGEST)
+    return Target(check, [make(dice) for _ in range(16)], make, longest=LONGEST, counts=COUNTS)

@@ -1,5 +1,6 @@
 """Targets, paths and queries are decoded as the standard library decodes them, and a kept head says the same."""
 
+from collections import Counter
 from random import Random
 from urllib.parse import parse_qsl, unquote_to_bytes
 
@@ -44,6 +45,9 @@ SEEDS = [b"/a/b?c=d&e=%20f+g", b"http://a.example:80/x%2Fy?z", b"*", b"/%C3%A9?%
 probe = load_probe("parser")
 
 
+COUNTS = Counter[str]()
+
+
 def check(octets: bytes) -> str | None:
     path, _, query = octets.partition(b"?")
     return check_path(path) or check_query(query) or check_query(octets) or check_target(octets)
@@ -77,6 +81,7 @@ def check_target(target: bytes) -> str | None:
         return None
     if not isinstance(head, RequestHead) or b" " in target or b"\n" in target:
         return None
+    COUNTS["targets accepted"] += 1
     if b"#" in target:
         return f"a fragment was accepted: {target!r}"
     path, _, query = head.target.partition(b"?")
@@ -91,4 +96,4 @@ def make(dice: Random) -> bytes:
 
 
 def load() -> Target:
-    return Target(check, SEEDS, make, PARTS)
+    return Target(check, SEEDS, make, PARTS, counts=COUNTS)

@@ -15,7 +15,10 @@ REQUESTS = st.lists(
 )
 SIZES = st.lists(st.sampled_from(schedules.SIZES_OF_PIECES), min_size=1, max_size=6)
 TALKS = st.lists(st.tuples(REQUESTS, SIZES), min_size=1, max_size=3)
-STEPS = st.lists(st.tuples(st.integers(0, 2), st.sampled_from(schedules.STEPS)), max_size=60)
+STEPS, BREAKING_STEPS = (
+    st.lists(st.tuples(st.integers(0, 2), st.sampled_from(kinds)), max_size=60)
+    for kinds in (schedules.STEPS, schedules.BREAKING_STEPS)
+)
 
 
 @pytest.fixture(autouse=True)
@@ -26,7 +29,7 @@ def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
 @settings(max_examples=400)
 @given(
     talks=TALKS,
-    steps=STEPS,
+    steps=STEPS | BREAKING_STEPS,
     signals=st.sampled_from(schedules.SIGNALS),
     end=st.sampled_from(schedules.ENDS),
     secure=st.booleans(),

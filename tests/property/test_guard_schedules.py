@@ -583,7 +583,7 @@ def carry_out(
     talks: list[list[tuple[str, str, str]]],
     steps: list[tuple[int, str]],
     end: str,
-) -> None:
+) -> Run:
     run = Run(probe, server, talks)
     try:
         for index, what in steps:
@@ -592,6 +592,7 @@ def carry_out(
         run.recover()
     finally:
         run.close()
+    return run
 
 
 @settings(max_examples=120)

@@ -4,6 +4,7 @@ A Run plays one and checks that, whatever the schedule, the same few things hold
 
 - Answers come in the order of the requests, one for each, and are what the requests asked for.
 - Nothing follows an answer that ends the connection.
+- A client that leaves, or says no more, takes nothing from the others.
 - A server that announces its end, or drains, ends each connection with an answer that says so, or when it is
   silent; what it has begun to answer it finishes.
 - At the end nothing is left: no connection, no task, no buffer; and the counters add up.
@@ -20,7 +21,11 @@ from tests.answers import Answer, split_answers
 from tests.protocol.harness import GET, Client, Stepped, Wire, chunked, post, secure_contexts
 
 LARGE = 150_000
-PART = b"GET %b HTTP/1.1\r\nHost: a\r\nRange: bytes=5-\r\n\r\n"
+LONG_S = 7.0  # beyond some timeouts of a connection that says nothing
+WITH = b"%b %b HTTP/1.1\r\nHost: a\r\n%b\r\n\r\n"
+H2C = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk"
+CUT_SHORT = (400, 408)  # what is told of a request that never came as a whole
+LARGE_FILE = b"/files/large"
 
 FILES = tempfile.TemporaryDirectory(prefix="highperf-")
 Path(FILES.name, "small").write_bytes(b"small")
@@ -76,10 +81,18 @@ def make(kind: str, number: int, size: int) -> Wanted:
         "large stream": Wanted(GET % b"/large/stream", content=bytes(LARGE)),
         "file": Wanted(GET % b"/files/small", content=b"small"),
         "large file": Wanted(GET % b"/files/large", content=bytes(LARGE)),
-        "parts of a file": Wanted(PART % b"/files/large", 206, bytes(LARGE - 5)),
+        "parts of a file": Wanted(WITH % (b"GET", LARGE_FILE, b"Range: bytes=5-"), 206, bytes(LARGE - 5)),
+        "beyond a file": Wanted(WITH % (b"GET", LARGE_FILE, b"Range: bytes=999999-"), 416),
+        "known file": Wanted(WITH % (b"GET", LARGE_FILE, b"If-None-Match: *"), 304),
+        "head of a file": Wanted(WITH % (b"HEAD", LARGE_FILE, b"A: b"), method="HEAD"),
         "missing file": Wanted(GET % b"/files/none", 404),
         "handed file": Wanted(GET % (b"/hand/" + name), content=bytes(LARGE)),
         "head": Wanted(b"HEAD /now/a HTTP/1.1\r\nHost: a\r\n\r\n", method="HEAD"),
+        "head of a stream": Wanted(WITH % (b"HEAD", b"/large/stream", b"A: b"), method="HEAD"),
+        "upgrade": Wanted(WITH % (b"GET", b"/now/" + name, H2C), content=name),
+        "connect": Wanted(WITH % (b"CONNECT", b"a:1", b"A: b"), 501, last=True),
+        "http/2": Wanted(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 400, last=True),
+        "once": Wanted(b"GET /now/%b HTTP/1.0\r\n\r\n" % name, content=name, last=True),
         "options": Wanted(b"OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n", 204, method="OPTIONS"),
         "unknown": Wanted(post(b"/nothing", body), 404, method="POST"),
         "wrong method": Wanted(post(b"/now/a", body), 405, method="POST"),
@@ -94,7 +107,8 @@ def make(kind: str, number: int, size: int) -> Wanted:
 
 KINDS = [
     *["now", "wait", "soon", "body", "chunked", "late", "taken", "streamed", "expecting", "deaf", "fail", "fail later"],
-    *["file", "large file", "parts of a file", "missing file", "handed file"],
+    *["file", "large file", "parts of a file", "missing file", "handed file", "beyond a file", "known file"],
+    *["head of a file", "head of a stream", "upgrade", "connect", "http/2", "once"],
     *["refuse", "stream", "slow stream", "large", "large stream", "head", "options", "unknown", "wrong method"],
     *["http/1.0", "close", "close later", "bad", "too large", "bad chunk"],
 ]
@@ -183,6 +197,7 @@ class Talk:
     pieces: Iterator[bytes]
     heard: bytes = b""  # of an answer that is not there as a whole
     answers: list[Answer] = field(default_factory=list)
+    broken: bool = False  # by the client, or by a timeout: not all will be answered
 
     def check(self, *, whole: bool, ending: bool = False) -> None:
         """What was heard answers the requests in order; with `whole`, all of them, or where the server is
@@ -198,6 +213,9 @@ class Talk:
         self.answers += answers
         assert len(self.answers) <= len(expected)
         for answer, wanted in zip(answers, expected[before:], strict=False):
+            if self.broken and answer.status in CUT_SHORT:
+                assert answer.closes
+                continue
             assert answer.status == wanted.status
             if wanted.status < 400:
                 assert answer.content == wanted.content
@@ -224,6 +242,7 @@ def cut(octets: bytes, sizes: list[int]) -> Iterator[bytes]:
 SIZES_OF_BODIES = (0, 1, 10, 500, 20_000)
 SIZES_OF_PIECES = (1, 2, 7, 40, 300, 5_000, 70_000)
 STEPS = ("send", "send", "send", "send and settle", "open", "open", "turn", "take", "pass", "stop taking", "signal")
+BREAKING_STEPS = (*STEPS, *STEPS, "leave", "fin", "pass long")
 SIGNALS = ["none", "none", "announce", "drain", "announce and drain"]
 ENDS = ["all is said", "all is said", "leave", "fin", "silence", "drain", "cancel", "abort"]
 
@@ -251,7 +270,7 @@ class Run:
     def step(self, index: int, what: str) -> None:
         wire, talk = self.wire, self.talks[index % len(self.talks)]
         if what in ("send", "send and settle"):
-            for piece in [next(talk.pieces, b"")]:
+            if piece := next(talk.pieces, b""):
                 talk.client.feed(piece)
             if what == "send and settle":
                 wire.settle()
@@ -265,6 +284,12 @@ class Run:
             talk.client.window = 0
         elif what == "signal":
             self.signal()
+        elif what in ("leave", "fin"):
+            self.break_off(talk, what)
+        elif what == "pass long":
+            for one in self.talks:
+                one.broken = True
+            wire.advance(LONG_S)
         else:
             wire.advance(0.1)
         talk.check(whole=False)
@@ -272,6 +297,13 @@ class Run:
     def signal(self) -> None:
         if self.signals:
             getattr(self.wire.worker, {"announce": "announce", "drain": "begin_drain"}[self.signals.pop(0)])()
+
+    def break_off(self, talk: Talk, what: str) -> None:
+        talk.broken, talk.pieces = True, iter(())
+        if what == "leave":
+            talk.client.leave()
+        else:
+            talk.client.finish_sending()
 
     def open_one(self, index: int) -> None:
         gates = sorted(name for name, gate in self.wire.gates.items() if not gate.done())
@@ -323,7 +355,7 @@ class Run:
             self.fall_silent()
         for talk in self.talks:
             if how not in ("silence", "drain", "cancel", "fin"):
-                talk.check(whole=how == "all is said", ending=self.ending)
+                talk.check(whole=how == "all is said" and not talk.broken, ending=self.ending)
 
     def fall_silent(self) -> None:
         """Nobody says a word for as long as any timeout but that of an idle connection."""
@@ -346,7 +378,7 @@ class Run:
         worker = self.wire.worker
         asked = sum(len(talk.wanted) for talk in self.talks)
         assert worker.served <= asked + len(self.talks)  # a refusal may answer what is not yet a request
-        if how == "all is said":
+        if how == "all is said" and not any(talk.broken for talk in self.talks):
             assert worker.served == sum(len(talk.answers) for talk in self.talks)
             assert worker.cancelled == 0
             assert worker.dropped == 0 or self.ending  # what came when an idle connection was being closed

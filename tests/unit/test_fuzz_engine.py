@@ -1,6 +1,7 @@
 """The engine of the fuzzer finds what is planted, makes it small, and keeps what reached something new."""
 
 import ctypes
+import json
 import os
 import subprocess
 import sys
@@ -11,9 +12,9 @@ from random import Random
 import pytest
 
 from fuzz import targets
-from fuzz.__main__ import watch
+from fuzz.__main__ import Outcome, main, watch
 from fuzz.edges import Blind, Edges
-from fuzz.engine import Engine, Slot, Target, judge, minimised
+from fuzz.engine import Breach, Engine, Slot, Target, judge, minimised
 from fuzz.mutation import Mutator
 from tests.quality.source import ROOT
 
@@ -159,3 +160,24 @@ def test_edges_of_code_that_is_built_for_it_are_counted(tmp_path: Path) -> None:
     assert edges.met(wanted)
     fresh(1)
     assert not edges.met(wanted)
+
+
+@pytest.mark.parametrize("wrong", [None, b"\x00"])
+def test_a_run_leaves_a_record_of_what_it_did(
+    wrong: bytes | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fuzz(name: str, *_: object) -> Outcome:
+        breach = wrong and Breach("mismatch", wrong, "is not alike")
+        counts = {"llhttp asked": 7} if name == "parser" else {}
+        report = {"executions": 10, "seconds": 2.0, "edges": 3, "corpus": 1, "counts": counts}
+        return Outcome(report | {"breach": breach and breach.told}, breach)
+
+    monkeypatch.setattr("fuzz.__main__.fuzz", fuzz)
+    file = tmp_path / "build" / "fuzz.json"
+    monkeypatch.setattr(sys, "argv", ["fuzz", "parser", "urls", f"--record={file}", f"--crashes={tmp_path}"])
+    assert main() == (wrong is not None)
+    record = json.loads(file.read_text())
+    assert list(record["targets"]) == (["parser", "urls"] if wrong is None else ["parser"])
+    total = record["total"]
+    assert (total["executions"], total["comparisons"]) == (10 * len(record["targets"]), {"llhttp": 7, "h11": 0})
+    assert (total["mismatch"], total["crash"]) == (wrong is not None, 0)
