@@ -104,7 +104,7 @@ def sizes(section: Section) -> list[str]:
         found.append(f"{section.settings['seconds']} s of load each")
     if "connections" in section.settings:
         found.append(f"{section.settings['connections']} connections".replace("[", "").replace("]", ""))
-    return [*found, str(section.machine.get("date", ""))]
+    return [*found, *filter(None, [section.machine.get("date")])]
 
 
 def picture(path: Path) -> str:
