@@ -83,6 +83,11 @@ def test_only_full_runs_are_for_the_record(arguments, options, folder, monkeypat
     assert all_parts.main(arguments) == 3
 
 
+def test_a_part_alone_that_cannot_run_is_a_failure(monkeypatch):
+    monkeypatch.setattr(parts, "run", lambda *_: Outcome("load", 0.0, 0, "not installed: wrk"))
+    assert all_parts.main(["load"]) == 1
+
+
 def test_summary_is_a_line_for_each_part():
     assert all_parts.summary([Outcome("load", 12.3), Outcome("tls", 0, 0, "not installed: wrk")]).splitlines() == [
         "load      12 s  done",
