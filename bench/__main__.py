@@ -35,7 +35,7 @@ def run_all(full: bool, env: Mapping[str, str]) -> list[Outcome]:
     outcomes = []
     for number, (name, part) in enumerate(PARTS.items(), 1):
         print(f"\n## {name} ({number} of {len(PARTS)})\n", flush=True)
-        outcomes.append(parts.run(name, part.for_the_record if full else part.quick, env))
+        outcomes.append(parts.run(name, () if full else part.quick, env))
     return outcomes
 
 
@@ -49,8 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     folder = places.RESULTS if options.full else places.TRIALS
     env = os.environ | {"BENCH_RESULTS": str(folder)} | ({"BENCH_MACHINE": options.machine} if options.machine else {})
     if options.part:
-        settings = PARTS[options.part].for_the_record if options.full else ()
-        outcome = parts.run(options.part, [*settings, *options.options], env)
+        outcome = parts.run(options.part, options.options, env)
         return outcome.status or int(bool(outcome.missing))
     began = time.monotonic()
     outcomes = run_all(options.full, env)

@@ -46,15 +46,14 @@ class Part:
     module: str
     answers: str  # which question
     quick: Sequence[str] = ()
-    for_the_record: Sequence[str] = ()
     needs: Sequence[Need] = ()
 
     def missing(self) -> str:
         absent = [need for need in self.needs if not need.there()]
-        names, commands = (
-            ", ".join(dict.fromkeys(words)) for words in ((n.name for n in absent), (n.command for n in absent))
-        )
-        return f"not installed: {names} ({commands})" if absent else ""
+        if not absent:
+            return ""
+        commands = dict.fromkeys(need.command for need in absent)
+        return f"not installed: {', '.join(need.name for need in absent)} ({', '.join(commands)})"
 
 
 PARTS = {
@@ -66,20 +65,19 @@ PARTS = {
         "bench.load",
         "What does a request cost a whole server, beside other servers?",
         QUICK,
-        ("--seconds", "3"),
         [WRK, FLOOR],
     ),
-    "files": Part("bench.load.files", "What does a file cost, beside nginx?", QUICK, (), [WRK, FLOOR, OPENLOOP, NGINX]),
-    "tls": Part("bench.load.tls", "What does TLS add?", QUICK, (), [WRK, OPENSSL]),
-    "observed": Part("bench.load.observed", "What do metrics, traces and the access log add?", QUICK, (), [WRK]),
-    "refusals": Part("bench.load.refusals", "What does a refusal cost?", QUICK, (), [PIPELINE]),
-    "deadlines": Part("bench.load.deadlines", "How late is a 504, and is one early?", (), (), [OPENLOOP]),
-    "overload": Part("bench.load.overload", "What is left at ten times the capacity?", QUICK, (), [OPENLOOP]),
+    "files": Part("bench.load.files", "What does a file cost, beside nginx?", QUICK, [WRK, FLOOR, OPENLOOP, NGINX]),
+    "tls": Part("bench.load.tls", "What does TLS add?", QUICK, [WRK, OPENSSL]),
+    "observed": Part("bench.load.observed", "What do metrics, traces and the access log add?", QUICK, [WRK]),
+    "refusals": Part("bench.load.refusals", "What does a refusal cost?", QUICK, [PIPELINE]),
+    "deadlines": Part("bench.load.deadlines", "How late is a 504, and is one early?", (), [OPENLOOP]),
+    "overload": Part("bench.load.overload", "What is left at ten times the capacity?", QUICK, [OPENLOOP]),
     "rolling": Part("bench.load.rolling", "Does a reload cost a request?", QUICK),
     "kills": Part("bench.load.kills", "What does kill -9 of a worker cost?", QUICK),
     "draining": Part("bench.load.draining", "Does SIGTERM cost a request, and does the server end in time?", QUICK),
-    "slow": Part("bench.load.slow", "What do thousands of slow clients cost the others?", QUICK, (), [OPENLOOP]),
-    "workers": Part("bench.load.workers", "What does a request cost with more workers?", QUICK, (), [WRK]),
+    "slow": Part("bench.load.slow", "What do thousands of slow clients cost the others?", QUICK, [OPENLOOP]),
+    "workers": Part("bench.load.workers", "What does a request cost with more workers?", QUICK, [WRK]),
 }
 
 

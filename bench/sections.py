@@ -91,7 +91,7 @@ def workload_table(results: Results, workload: Workload) -> str:
         cells += [column.cell(record) for column in columns]
         rows.append(row(cells, kind="ours" if peer.startswith(PROJECT) else ""))
     titles = ["peer", "", *floor, *(column.title for column in columns)]
-    return f"<h3>{hypertext.inline(TITLES[workload.name])}</h3>\n{table(titles, rows)}"
+    return f"<h3>{hypertext.inline(TITLES.get(workload.name, workload.name))}</h3>\n{table(titles, rows)}"
 
 
 def columns_of(workload: Workload) -> tuple[tuple[str, ...], list[Column]]:

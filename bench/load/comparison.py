@@ -13,6 +13,8 @@ from bench.load.results import Results
 from bench.load.sampling import Settings
 from bench.load.server import NotMeasured, exit_on_sigterm
 
+HURRIED = {"patience": 1, "retries": 0}  # what --quick changes everywhere: no waiting for a quiet machine
+
 
 def parser(name: str, about: str | None, *, rounds: int, seconds: int, patience: float = 5) -> argparse.ArgumentParser:
     """The options that all of them have. name: of the module; "" for bench.load itself."""
@@ -46,7 +48,7 @@ def parse(
 ) -> argparse.Namespace:
     """quick: what --quick, where there is such an option, changes."""
     if quick and made.parse_known_args(arguments)[0].quick:
-        made.set_defaults(**quick)
+        made.set_defaults(**HURRIED | quick)
     options = made.parse_args(arguments)
     if options.out is None:
         options.out = machine.results_file(name, quick=bool(quick) and options.quick)

@@ -71,7 +71,7 @@ def test_figures_read_back_as_they_were_and_judge_their_goals(tmp_path, monkeypa
     ("arguments", "options", "folder"),
     [
         (["load", "--rounds", "1"], ["--rounds", "1"], places.TRIALS),
-        (["--full", "load", "--rounds", "1"], ["--seconds", "3", "--rounds", "1"], places.RESULTS),
+        (["--full", "load", "--rounds", "1"], ["--rounds", "1"], places.RESULTS),
     ],
 )
 def test_only_full_runs_are_for_the_record(arguments, options, folder, monkeypatch):
