@@ -54,7 +54,7 @@ cdef class FilePlan:
     # Lets go of entry, headers and framing.
     cdef int clear_c(self) except -1
 
-    cdef Text text_c(self, Head head, Asked* asked, int field)
+    cdef int take_list_c(self, Head head, Asked* asked, int field, Text* text) except -1
     cdef FileEntry choose_c(self, FileEntry entry, Head head, Asked* asked)
     cdef int verdict_c(self, FileEntry entry, Head head, Asked* asked, int64_t now_s) except -1
     cdef int refuse_c(self, int status, ResponseHeaders headers) except -1

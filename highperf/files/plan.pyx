@@ -73,14 +73,13 @@ cdef void look_for_fields(Head head, Asked* asked) noexcept nogil:
         asked.first[number].size = field.value.size
 
 
-cdef inline Text only(const Asked* asked, int field) noexcept nogil:
-    # The value of a field that may stand once; as if absent where it stands more often.
-    cdef Text text
-    if (asked.seen & ~asked.repeated) >> field & 1:
-        return asked.first[field]
+cdef inline void take_only(const Asked* asked, int field, Text* text) noexcept nogil:
+    # The value of a field that may stand once; as if absent where it stands more often. Not returned: a
+    # traced build makes a Python object of what is, and this one ends with no NUL.
     text.at = NULL
     text.size = 0
-    return text
+    if (asked.seen & ~asked.repeated) >> field & 1:
+        text[0] = asked.first[field]
 
 
 @cython.final
@@ -123,18 +122,14 @@ cdef class FilePlan:
 
     # ---- what is asked ------------------------------------------------------------------------
 
-    cdef Text text_c(self, Head head, Asked* asked, int field):
+    cdef int take_list_c(self, Head head, Asked* asked, int field, Text* text) except -1:
         # The value of a list-based field, of which several stand for one (section 5.3).
-        cdef Text text
         cdef Field* other
         cdef int at
         cdef list values
-        text.at = NULL
-        text.size = 0
-        if not asked.seen >> field & 1:
-            return text
+        take_only(asked, field, text)
         if not asked.repeated >> field & 1:
-            return asked.first[field]
+            return 0
         values = []
         for at in range(head.field_count):
             other = &head.fields[at]
@@ -147,12 +142,13 @@ cdef class FilePlan:
         self.joined.append(value)
         text.at = PyBytes_AS_STRING(value)
         text.size = PyBytes_GET_SIZE(value)
-        return text
+        return 0
 
     cdef FileEntry choose_c(self, FileEntry entry, Head head, Asked* asked):
         cdef Weights weights
-        cdef Text text = self.text_c(head, asked, ASKED_ACCEPT_ENCODING)
+        cdef Text text
         cdef object sibling
+        self.take_list_c(head, asked, ASKED_ACCEPT_ENCODING, &text)
         if text.at == NULL:
             return entry
         no_weights_c(&weights)
@@ -162,10 +158,10 @@ cdef class FilePlan:
 
     cdef int verdict_c(self, FileEntry entry, Head head, Asked* asked, int64_t now_s) except -1:
         cdef Conditions conditions
-        conditions.match = self.text_c(head, asked, ASKED_IF_MATCH)
-        conditions.none_match = self.text_c(head, asked, ASKED_IF_NONE_MATCH)
-        conditions.modified_since = only(asked, ASKED_IF_MODIFIED_SINCE)
-        conditions.unmodified_since = only(asked, ASKED_IF_UNMODIFIED_SINCE)
+        self.take_list_c(head, asked, ASKED_IF_MATCH, &conditions.match)
+        self.take_list_c(head, asked, ASKED_IF_NONE_MATCH, &conditions.none_match)
+        take_only(asked, ASKED_IF_MODIFIED_SINCE, &conditions.modified_since)
+        take_only(asked, ASKED_IF_UNMODIFIED_SINCE, &conditions.unmodified_since)
         return judge_c(&conditions, &entry.validators, True, now_s)
 
     # ---- what is answered ---------------------------------------------------------------------
@@ -212,12 +208,13 @@ cdef class FilePlan:
         # Sections 13.1.5 and 14.2. What the fields of the whole are is settled by now.
         cdef ByteRange parts[RANGES_MAX + 1]
         cdef int count, result
-        cdef Text text = only(asked, ASKED_IF_RANGE)
+        cdef Text text
+        take_only(asked, ASKED_IF_RANGE, &text)
         if asked.seen >> ASKED_IF_RANGE & 1 and (
             text.at == NULL or not still_holds_c(&text, &entry.validators, now_s)
         ):
             return 0
-        text = only(asked, ASKED_RANGE)
+        take_only(asked, ASKED_RANGE, &text)
         if text.at == NULL:
             return 0
         result = parse_ranges_c(text.at, text.size, entry.size, parts, &count)

@@ -11,6 +11,7 @@ A Run plays one and checks that, whatever the schedule, the same few things hold
 """
 
 import asyncio
+import atexit
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
@@ -28,6 +29,7 @@ CUT_SHORT = (400, 408)  # what is told of a request that never came as a whole
 LARGE_FILE = b"/files/large"
 
 FILES = tempfile.TemporaryDirectory(prefix="highperf-")
+atexit.register(FILES.cleanup)
 Path(FILES.name, "small").write_bytes(b"small")
 Path(FILES.name, "large").write_bytes(bytes(LARGE))
 
