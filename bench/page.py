@@ -17,6 +17,8 @@ PICTURE_BYTES = 24_000  # larger pictures are linked, so that the page stays sma
 HEAD = """<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8"/><meta name="viewport" content="width=device-width"/>
 <title>highperf, measured</title>"""
+QUICK = "Quick runs, to see whether something has changed. They are too short for the record."
+FOR_THE_RECORD = "Made from the newest file of results of each kind, by <code>python -m bench.page</code>."
 FAIR = "What is fair here, and what is not"
 HERE = Path(__file__).resolve().parent
 
@@ -37,13 +39,12 @@ def write(folder: Path) -> None:
 def render(folder: Path) -> str:
     found = record.newest(folder)
     kinds = [kind for kind in SECTIONS if kind in found]
-    sections = {kind: SECTIONS[kind](found[kind]) for kind in kinds}
+    sections = {kind: section_of(kind, found[kind]) for kind in kinds}
+    links = "\n".join(f'<a href="#{name}">{name}</a>' for name in (*kinds, "fair"))
     body = [
         "<h1>highperf, measured</h1>",
-        lead(folder),
-        "<nav>"
-        + " ".join(f'<a href="#{kind}">{kind}</a>' for kind in kinds)
-        + ' <a href="#fair">what is fair</a></nav>',
+        f'<p class="soft">{QUICK if folder.resolve() == places.TRIALS else FOR_THE_RECORD}</p>',
+        f"<nav>{links}</nav>",
         facts(sections),
         summary(sections),
         *(whole_section(kind, sections[kind], found[kind]) for kind in kinds),
@@ -59,14 +60,12 @@ def style() -> str:
     return "\n".join([(HERE / "page.css").read_text(), *themed])
 
 
-def lead(folder: Path) -> str:
-    if folder.resolve() == places.TRIALS:
-        return (
-            '<p class="soft">Quick runs, to see whether something has changed. They are too short for the record.</p>'
-        )
-    return (
-        '<p class="soft">Made from the newest file of results of each kind, by <code>python -m bench.page</code>.</p>'
-    )
+def section_of(kind: str, path: Path) -> Section:
+    """A file that does not hold what it should costs its section, not the page."""
+    try:
+        return SECTIONS[kind](path)
+    except (LookupError, ValueError, TypeError) as error:
+        return Section(f"<p>{escape(path.name)} cannot be shown: {escape(repr(error))}</p>")
 
 
 def facts(sections: dict[str, Section]) -> str:
@@ -97,13 +96,15 @@ def whole_section(kind: str, section: Section, path: Path) -> str:
 
 
 def sizes(section: Section) -> list[str]:
-    found = []
+    """What was set: rounds, seconds of load, connections, and when."""
+    settings, found = section.settings, []
     if section.rounds:
         found.append(f"{section.rounds} round{'s' * (section.rounds > 1)}")
-    if "seconds" in section.settings:
-        found.append(f"{section.settings['seconds']} s of load each")
-    if "connections" in section.settings:
-        found.append(f"{section.settings['connections']} connections".replace("[", "").replace("]", ""))
+    if "seconds" in settings:
+        found.append(f"{settings['seconds']:g} s of load each")
+    if connections := settings.get("connections"):
+        numbers = connections if isinstance(connections, list) else [connections]
+        found.append(f"{' and '.join(map(str, numbers))} connections")
     return [*found, *filter(None, [section.machine.get("date")])]
 
 
@@ -123,9 +124,8 @@ def fair(folder: Path) -> str:
     _, _, rest = paper.read_text().partition(f"## {FAIR}\n")
     link = escape(os.path.relpath(paper, folder))
     text = hypertext.blocks(rest.partition("\n## ")[0])
-    return (
-        f'<h2 id="fair">{FAIR}</h2>\n{text}\n<p>How all this is measured: <a href="{link}">bench/load/README.md</a></p>'
-    )
+    more = f'<p>How all this is measured: <a href="{link}">bench/load/README.md</a></p>'
+    return f'<h2 id="fair">{FAIR}</h2>\n{text}\n{more}'
 
 
 def main() -> int:

@@ -80,8 +80,11 @@ def load_method(source: Source) -> str:
     machine, rounds = results.machine, results.last_round()
     python = ".".join(machine["python"].split(".")[:2])
     taken = f"medians of {number(rounds)} interleaved rounds in one run, {number(machine['cpus'])} cores"
-    connections = results.settings["connections"]
-    return f"{taken}, CPython {python}, {connections} keep-alive connections ([the samples]({source.link}))"
+    load = f"CPython {python}, {results.settings['connections']} keep-alive connections"
+    links = [f"[the samples]({source.link})"]
+    if source.path.with_suffix(".html").exists():
+        links.append(f"[all figures on a page]({source.beside('.html')})")
+    return f"{taken}, {load} ({', '.join(links)})"
 
 
 def load_ratios(source: Source) -> str:

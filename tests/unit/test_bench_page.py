@@ -88,6 +88,13 @@ def test_page_holds_small_pictures_and_links_large_ones(folder):
     assert f'<a href="{picture.name}">' in page.render(folder)
 
 
+def test_a_file_that_cannot_be_read_costs_its_section_only(folder):
+    (folder / "2026-01-03-a-vm-tls.json").write_text('{"machine": {}}')
+    words = words_of(page.render(folder))
+    assert "2026-01-03-a-vm-tls.json cannot be shown: KeyError" in words
+    assert "1 of 4,321 requests failed" in words
+
+
 def test_page_takes_over_what_the_paper_says_is_fair(folder):
     assert "the floor and nginx route nothing" in words_of(page.render(folder))
 
