@@ -13,7 +13,7 @@ from bench.load import chart, overload_plot, places
 from bench.parts import PARTS
 from bench.sections import SECTIONS, Section
 
-PICTURE_BYTES = 24_000  # larger pictures are linked, so that the page stays small
+LINKED = ("rolling", "kills", "draining", "soak")  # timelines of many points: the page is to stay small
 HEAD = """<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8"/><meta name="viewport" content="width=device-width"/>
 <title>highperf, measured</title>"""
@@ -92,7 +92,7 @@ def whole_section(kind: str, section: Section, path: Path) -> str:
     module = part.module if part else "bench.load.soak"
     taken = [f"<code>python -m {module}</code>", *sizes(section), f'<a href="{escape(path.name)}">the samples</a>']
     heading = f'<h2 id="{kind}">{escape(title)}</h2>\n<p class="soft">{", ".join(taken)}</p>'
-    return "\n".join(filter(None, [heading, picture(path), section.html]))
+    return "\n".join(filter(None, [heading, picture(kind, path), section.html]))
 
 
 def sizes(section: Section) -> list[str]:
@@ -108,14 +108,12 @@ def sizes(section: Section) -> list[str]:
     return [*found, *filter(None, [section.machine.get("date")])]
 
 
-def picture(path: Path) -> str:
-    """The picture beside a file of results; a large one by its name."""
+def picture(kind: str, path: Path) -> str:
+    """The picture beside a file of results."""
     drawn = path.with_suffix(".svg")
     if not drawn.exists():
         return ""
-    if drawn.stat().st_size > PICTURE_BYTES:
-        return f'<p><a href="{escape(drawn.name)}">The picture</a></p>'
-    return drawn.read_text()
+    return f'<p><a href="{escape(drawn.name)}">The picture</a></p>' if kind in LINKED else drawn.read_text()
 
 
 def fair(folder: Path) -> str:

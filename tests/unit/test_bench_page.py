@@ -80,12 +80,13 @@ def test_page_says_which_goals_were_missed(folder):
     assert "micro : healthz: 231 ns, goal ≤ 200 ns: MISSED" in words
 
 
-def test_page_holds_small_pictures_and_links_large_ones(folder):
-    picture = folder / "2026-01-01-a-vm-rolling.svg"
-    picture.write_text('<svg xmlns="http://www.w3.org/2000/svg"><title>drawn</title></svg>')
-    assert "drawn" in page.render(folder)
-    picture.write_text(f"<svg><!--{'x' * page.PICTURE_BYTES}--></svg>")
-    assert f'<a href="{picture.name}">' in page.render(folder)
+def test_page_holds_pictures_and_links_timelines(folder):
+    drawn = '<svg xmlns="http://www.w3.org/2000/svg"><title>drawn</title></svg>'
+    (folder / "2026-01-02-a-vm.svg").write_text(drawn)
+    assert "drawn" in words_of(page.render(folder))
+    (folder / "2026-01-02-a-vm.svg").rename(folder / "2026-01-01-a-vm-rolling.svg")
+    assert '<a href="2026-01-01-a-vm-rolling.svg">' in page.render(folder)
+    assert "drawn" not in words_of(page.render(folder))
 
 
 def test_a_file_that_cannot_be_read_costs_its_section_only(folder):
