@@ -1,6 +1,6 @@
 """All benchmarks, or one of them.
 
-python -m bench                         all, quickly: a few minutes
+python -m bench                         all, quickly: ten minutes
 python -m bench --full                  all, for the record: an hour and a half
 python -m bench [--full] PART [OPTIONS] one; its own --help has its options
 

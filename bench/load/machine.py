@@ -6,12 +6,13 @@ import os
 import platform
 import re
 import statistics
+import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from bench.load import procfs, wrk
-from bench.load.places import LOCK, RESULTS, TRIALS
+from bench.load.places import LOCK, RESULTS, ROOT, TRIALS
 from bench.load.server import Server
 
 GLANCE_S = 0.3
@@ -44,6 +45,15 @@ def smt_siblings(cpu: int) -> str:
     return path.read_text().strip() if path.exists() else "unknown"
 
 
+def commit() -> str:
+    """What was measured; "" outside of a repository."""
+    command = ["git", "-C", str(ROOT), "rev-parse", "--short", "HEAD"]
+    try:
+        return subprocess.run(command, check=False, capture_output=True, text=True).stdout.strip()
+    except OSError:
+        return ""
+
+
 def describe(server_cpu: int) -> dict[str, str | int]:
     congestion = Path("/proc/sys/net/ipv4/tcp_congestion_control").read_text().strip()
     return {
@@ -53,6 +63,7 @@ def describe(server_cpu: int) -> dict[str, str | int]:
         "kernel": platform.release(),
         "tcp_congestion_control": congestion,
         "python": platform.python_version(),
+        "commit": commit(),
         "wrk": wrk.version(),
         "date": time.strftime("%Y-%m-%d", time.gmtime()),
     }

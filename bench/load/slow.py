@@ -155,7 +155,7 @@ def panel(name: str, top: float, timeline: dict[str, Any]) -> Panel:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    made = parser(NAME, __doc__, heads=1000, contents=100, readers=20, timeout=4.0)
+    made = parser(NAME, __doc__, heads=1000, contents=100, readers=20, timeout=12.0)
     made.add_argument("--heads", type=int, default=10_000, help="clients that send their head slowly")
     made.add_argument("--contents", type=int, default=1000, help="clients that send their content slowly")
     made.add_argument("--readers", type=int, default=200, help="clients that read their answer slowly")
