@@ -9,7 +9,7 @@ from html import escape
 from pathlib import Path
 
 from bench import hypertext, record
-from bench.load import chart, overload_plot, places
+from bench.load import chart, goals, overload_plot, places
 from bench.parts import PARTS
 from bench.sections import SECTIONS, Section
 
@@ -79,11 +79,15 @@ def facts(sections: dict[str, Section]) -> str:
 
 
 def summary(sections: dict[str, Section]) -> str:
+    """How many goals were met, and which were not, or only while other processes were in the way."""
     judged = [(kind, line) for kind, section in sections.items() for line in section.judged]
     missed = [(kind, line) for kind, line in judged if hypertext.is_missed(line)]
-    title = f'<h2 id="goals">Goals: {len(judged) - len(missed)} of {len(judged)} met</h2>'
-    items = "\n".join(f'<li><a href="#{kind}">{kind}</a>: {hypertext.inline(line)}</li>' for kind, line in missed)
-    return f"{title}\n<ul>{items}</ul>" if missed else title
+    doubtful = [(kind, line) for kind, line in judged if goals.DISTURBED in line and not hypertext.is_missed(line)]
+    title = f"Goals: {len(judged) - len(missed)} of {len(judged)} met"
+    if doubtful:
+        title += f", {len(doubtful)} of them in a disturbed run"
+    items = [f'<li><a href="#{kind}">{kind}</a>: {hypertext.inline(line)}</li>' for kind, line in missed + doubtful]
+    return "\n".join([f'<h2 id="goals">{title}</h2>', *(["<ul>", *items, "</ul>"] if items else [])])
 
 
 def whole_section(kind: str, section: Section, path: Path) -> str:

@@ -8,6 +8,7 @@ from bench.load.peers import FLOOR, GUARDED, UNGUARDED
 from bench.load.results import Results
 
 PROJECT = "highperf"
+DISTURBED = "DISTURBED"
 UNITS = {"cpu_us": "µs", "user_us": "µs of user time", "bytes_per_connection": "bytes per connection"}
 
 
@@ -47,7 +48,7 @@ class Goal:
         worst = max(others, default=0.0)
         if worst <= results.settings.get("max_other_pct", worst):
             return ""
-        return f", but DISTURBED by other processes ({worst:.0f} % of a CPU): run it again on a quiet machine"
+        return f", but {DISTURBED} by other processes ({worst:.0f} % of a CPU): run it again on a quiet machine"
 
 
 GOALS = (

@@ -80,6 +80,16 @@ def test_page_says_which_goals_were_missed(folder):
     assert "micro : healthz: 231 ns, goal ≤ 200 ns: MISSED" in words
 
 
+def test_page_says_which_goals_were_met_in_a_disturbed_run_only(folder):
+    results = load_results()
+    results.settings["max_other_pct"] = 0.5
+    results.peers["highperf"].records["user"].figures["cpu_us"] = [4.0]
+    results.save(folder / "2026-01-03-a-vm.json")
+    words = words_of(page.render(folder))
+    assert "Goals: 2 of 4 met, 1 of them in a disturbed run" in words
+    assert "load : user: 1.00 x floor, goal ≤ 1.30: met , but DISTURBED" in words
+
+
 def test_page_holds_pictures_and_links_timelines(folder):
     drawn = '<svg xmlns="http://www.w3.org/2000/svg"><title>drawn</title></svg>'
     (folder / "2026-01-02-a-vm.svg").write_text(drawn)
