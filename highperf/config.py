@@ -8,7 +8,6 @@ values come in as arguments. Imported by server, app and cli only.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from difflib import get_close_matches
 from enum import IntEnum
 from typing import Any, Final
 
@@ -499,6 +498,8 @@ def unknown_variables(names: Mapping[str, str]) -> list[str]:
     sentences = []
     for name in sorted(names):
         if name.startswith(PREFIX) and name not in known:
+            from difflib import get_close_matches
+
             close = get_close_matches(name.removeprefix(PREFIX), bare, n=1)
             hint = f" Did you mean {bare[close[0]]}?" if close else ""
             sentences.append(f"{name} is not a setting.{hint}")

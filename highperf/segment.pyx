@@ -25,8 +25,6 @@ from highperf.clock cimport monotonic_ns
 
 import fcntl
 import os
-import secrets
-import tempfile
 from hashlib import blake2b
 
 from highperf.errors import StartupError
@@ -99,7 +97,7 @@ cdef class Segment:
 
     cdef int format_c(self, long long epoch_ns) except -1:
         cdef SegmentHeader* header = header_c(self)
-        cdef bytes secret = secrets.token_bytes(sizeof(header.secret))
+        cdef bytes secret = os.urandom(sizeof(header.secret))
         memcpy(header.secret, <const char*>secret, sizeof(header.secret))
         header.version = VERSION
         header.size = self.size
@@ -178,6 +176,8 @@ cdef class Segment:
 def memory_file(size):
     # A descriptor of shared memory that has no name, is inherited by fork alone, and keeps its size.
     if not hasattr(os, "memfd_create"):         # macOS: a file that nobody else can open any more
+        import tempfile
+
         with tempfile.TemporaryFile() as file:
             file.truncate(size)
             return os.dup(file.fileno())

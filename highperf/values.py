@@ -8,7 +8,6 @@ know with ValueError, never guesses, and never meets a number too long to comput
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_interface
 from pathlib import Path
 from typing import Any, Final
@@ -349,5 +348,7 @@ def counted(count: int, noun: str) -> str:
 
 def did_you_mean(word: str, known: list[str], shown: str = "{}") -> str:
     """A sentence that begins with a space and names the nearest known word, or nothing."""
+    from difflib import get_close_matches
+
     close = get_close_matches(word, known, n=1)
     return f" Did you mean {shown.format(close[0])}?" if close else ""

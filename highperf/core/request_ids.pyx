@@ -12,13 +12,13 @@ from highperf.wire.response cimport ResponseHeaders
 from highperf.wire.writing cimport put, put_decimal
 from libc.string cimport memcpy
 
-import secrets
+import os
 
 
 @cython.final
 cdef class RequestIds:
     def __init__(self, str field not None):
-        cdef bytes line = f"{field}: {secrets.token_hex(4)}-".encode("ascii")
+        cdef bytes line = f"{field}: {os.urandom(4).hex()}-".encode("ascii")
         if len(field) > NAME_MOST:
             raise ValueError(f"a field's name must be at most {NAME_MOST} octets")
         memcpy(self.line, PyBytes_AS_STRING(line), len(line))

@@ -33,7 +33,7 @@ from highperf.wire.router cimport Router
 
 import contextvars
 import logging
-import secrets
+import os
 
 cdef enum:
     MS = 1_000_000
@@ -123,7 +123,7 @@ cdef class Worker:
         self.standing = StandingFields(settings.server_header)
         self.make_timers(settings)
         self.segment = Segment.create() if segment is None else segment
-        self.random_state = secrets.randbits(64) | 1
+        self.random_state = int.from_bytes(os.urandom(8), "little") | 1
         self.decoders = {}
         self.streams = set()
         self.cycles = set()

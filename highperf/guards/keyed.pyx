@@ -52,8 +52,7 @@ from highperf.guards.limiter cimport NEVER_ADMITTED, checked_cost_c
 from highperf.siphash cimport siphash13
 from highperf.segment cimport LINE_BYTES, Segment, load_word, swap_word
 
-import secrets
-from fractions import Fraction
+import os
 
 cdef enum:
     TIME_BITS = 40
@@ -125,9 +124,10 @@ cdef class KeyedBuckets:
         self.name = name
         self.last_set = self.table_bytes // LINE_BYTES - 1
         self.turn_shift = TURN_BITS - (<object>self.last_set).bit_length()
-        interval_ns = Fraction(1_000_000_000) / Fraction(self.rate)
-        self.shift = max(0, int(interval_ns / UNITS).bit_length() - 1)
-        self.interval = -(-interval_ns // (<int64_t>1 << self.shift)) + 1
+        count, each_s = (<object>self.rate).as_integer_ratio()         # exact: there is no float between
+        time_ns = 1_000_000_000 * each_s
+        self.shift = max(0, int(time_ns // (count * UNITS)).bit_length() - 1)
+        self.interval = -(-time_ns // (count << self.shift)) + 1
         self.burst = self.capacity * self.interval
         if segment is None:
             self.allocate_c()
@@ -267,7 +267,7 @@ cdef class KeyedBuckets:
 
     cdef int allocate_c(self) except -1:
         # Zero pages of the system, until they are written; begins on a cache line, as a segment's areas do.
-        cdef bytes secret = secrets.token_bytes(sizeof(self.secret))
+        cdef bytes secret = os.urandom(sizeof(self.secret))
         memcpy(self.secret, <const char*>secret, sizeof(self.secret))
         self.own = calloc(1, sizeof(TableHead) + self.table_bytes + LINE_BYTES)
         if self.own == NULL:

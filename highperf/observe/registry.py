@@ -6,11 +6,9 @@ goes on with its counts, and the number of files has a bound. Imports prometheus
 has, or a sibling's. Must not know when anybody asks, nor the server's own series.
 """
 
-import glob
 import importlib.util
 import os
 import sys
-import tempfile
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from importlib import import_module
@@ -38,8 +36,23 @@ def shared_directory() -> Iterator[str]:
     elif importlib.util.find_spec("prometheus_client") is None:
         yield ""
     else:
-        with tempfile.TemporaryDirectory(prefix="highperf-metrics-", ignore_cleanup_errors=True) as directory:
+        # Not by tempfile: that and what it imports is a megabyte, in each worker.
+        directory = os.path.join(os.environ.get("TMPDIR") or "/tmp", f"highperf-metrics-{os.urandom(8).hex()}")
+        try:
+            os.mkdir(directory, 0o700)
+        except OSError as error:
+            raise StartupError(f"No directory for metrics can be made, {directory}: {error.strerror}.") from None
+        try:
             yield directory
+        finally:
+            _remove(directory)
+
+
+def _remove(directory: str) -> None:
+    with suppress(OSError):
+        for name in os.listdir(directory):
+            os.remove(os.path.join(directory, name))
+        os.rmdir(directory)
 
 
 def join(directory: str, line: int) -> None:
@@ -82,6 +95,8 @@ class _Naming:
 def forget(directory: str, line: int, pid: int) -> None:
     """That worker has ended: what its live gauges said holds no more."""
     if directory:
+        import glob
+
         for name in (line, f"{line}-*", pid):
             for path in glob.glob(f"{glob.escape(directory)}/gauge_live*_{name}.db"):
                 with suppress(OSError):
@@ -93,7 +108,9 @@ def is_used() -> bool:
     if "prometheus_client" in sys.modules:
         return True
     directory = os.environ.get(DIRECTORY)
-    return directory is not None and any(glob.iglob(f"{glob.escape(directory)}/*.db"))
+    if not directory or not os.path.isdir(directory):
+        return False
+    return any(name.endswith(".db") for name in os.listdir(directory))
 
 
 def render(*, openmetrics: bool, taken: Collection[str]) -> bytes:

@@ -14,7 +14,7 @@ from libc.stdint cimport uint64_t
 from highperf.wire.chars cimport hex_value, is_blank, is_digit
 from highperf.wire.parser cimport Head, Span
 
-import secrets
+import os
 
 cdef enum:
     MEMBERS_MOST = 32           # of tracestate, section 3.3.1.1
@@ -178,8 +178,8 @@ cdef str tracestate_c(Head head):
 @cython.final
 cdef class TraceSource:
     def __cinit__(self):
-        self.state_0 = secrets.randbits(64) | 1     # never both zero
-        self.state_1 = secrets.randbits(64)
+        self.state_0 = int.from_bytes(os.urandom(8), "little") | 1      # never both zero
+        self.state_1 = int.from_bytes(os.urandom(8), "little")
 
     def __init__(self, str sampler=None, double ratio=1.0, *, bint follows=True):
         if sampler is None:

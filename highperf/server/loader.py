@@ -8,7 +8,6 @@ that code, without the frames that led to it, go before it.
 
 import contextlib
 import importlib
-import pkgutil
 import re
 import sys
 from importlib.machinery import PathFinder
@@ -130,6 +129,8 @@ def _nearest_module(missing: str, directory: str) -> str:
         spec = PathFinder.find_spec(package, path)
         path = list(spec.submodule_search_locations or ()) if spec else []
     prefix = f"{package}." if package else ""
+    import pkgutil
+
     return did_you_mean(word, [info.name for info in pkgutil.iter_modules(path)], f'"{prefix}{{}}"')
 
 

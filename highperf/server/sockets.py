@@ -9,7 +9,6 @@ or one that was inherited, is shared by all slots, each of which has a descripto
 TCP where SO_REUSEPORT does not balance.
 """
 
-import ctypes
 import errno
 import os
 import socket
@@ -154,6 +153,8 @@ def turn_away(listeners: Sequence[socket.socket]) -> None:
             if listener.family == socket.AF_UNIX:
                 listener.shutdown(socket.SHUT_RD)
             elif sys.platform == "linux":
+                import ctypes
+
                 program = ctypes.create_string_buffer(_NO_NEWCOMERS, len(_NO_NEWCOMERS))
                 steps = len(_NO_NEWCOMERS) // 8
                 filtering = struct.pack("HxxxxxxP", steps, ctypes.addressof(program))  # struct sock_fprog
@@ -230,7 +231,8 @@ def _shared(
 def _addresses(host: str, port: int, flag: str = "") -> Iterator[tuple[socket.AddressFamily, tuple[Any, ...]]]:
     name = host.removeprefix("[").removesuffix("]")
     try:
-        found = socket.getaddrinfo(name, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        octets = name.encode("ascii") if name.isascii() else name  # text of any kind loads the tables of IDNA
+        found = socket.getaddrinfo(octets, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except (OSError, UnicodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not a host name"
         way_out = f"another {flag}" if flag else "--host 127.0.0.1, or --host 0.0.0.0 for all"

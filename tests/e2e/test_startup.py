@@ -1,5 +1,6 @@
 """From the command line to the first answer, and what stands in the way of it."""
 
+import json
 import re
 import signal
 import socket
@@ -17,6 +18,21 @@ app = App(idle_timeout="9s")
 async def greet(request):
     return "hello"
 """
+LOADED = """
+import sys
+from highperf import App
+app = App()
+
+@app.get("/")
+async def loaded(request):
+    return sorted(sys.modules)
+"""
+# Each is large, or brings what is, and wanted for rare occasions only.
+NOT_FOR_IDLE_WORKERS = {
+    *("tempfile", "shutil", "bz2", "lzma", "secrets", "hmac", "fractions", "difflib", "glob", "ctypes"),
+    *("email", "http.client", "urllib.request", "multiprocessing", "sqlite3", "encodings.idna", "stringprep"),
+    *("pkgutil", "highperf.testing", "watchfiles", "prometheus_client", "opentelemetry", "ijson"),
+}
 REQUEST = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
 
 
@@ -42,6 +58,12 @@ def test_an_app_is_served_and_the_log_tells_of_its_start() -> None:
             "rate off, breaker off, deadline off, concurrency 512",
             f"INFO highperf running on http://127.0.0.1:{server.port} (Press CTRL+C to quit)",
         ]
+
+
+def test_an_idle_worker_has_loaded_nothing_large_that_it_may_never_need() -> None:
+    with running("shop:app", files={"shop.py": LOADED}) as server:
+        loaded = set(json.loads(fetch(server).partition(b"\r\n\r\n")[2]))
+    assert loaded & NOT_FOR_IDLE_WORKERS == set()
 
 
 def test_events_carry_the_time_in_utc() -> None:
