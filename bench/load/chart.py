@@ -1,7 +1,7 @@
 """A small SVG line chart: panels with axes, lines and their names. Knows nothing of what it shows."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
 
@@ -29,6 +29,27 @@ class Axis:
         if self.log:
             low, high, value = math.log(low), math.log(high), math.log(value)
         return (value - low) / (high - low)
+
+    def at(self, share: float) -> float:
+        """The value that lies there."""
+        if self.log:
+            return float(self.low * (self.high / self.low) ** share)
+        return self.low + (self.high - self.low) * share
+
+
+def apart(places: Mapping[str, float], gap: float) -> dict[str, float]:
+    """The places, 0..1, moved as little as it takes for names not to overlap: in their order, none nearer than gap."""
+    order = sorted(places, key=lambda name: places[name])
+    moved: dict[str, float] = {}
+    least = 0.0
+    for name in order:
+        moved[name] = max(places[name], least)
+        least = moved[name] + gap
+    most = 1.0
+    for name in reversed(order):
+        moved[name] = min(moved[name], most)
+        most = moved[name] - gap
+    return moved
 
 
 @dataclass(frozen=True)

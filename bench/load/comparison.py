@@ -16,7 +16,9 @@ from bench.load.server import NotMeasured, exit_on_sigterm
 HURRIED = {"patience": 1, "retries": 0}  # what --quick changes everywhere: no waiting for a quiet machine
 
 
-def parser(name: str, about: str | None, *, rounds: int, seconds: int, patience: float = 5) -> argparse.ArgumentParser:
+def parser(
+    name: str, about: str | None, *, rounds: int, seconds: float, warmup: float = 1, patience: float = 5
+) -> argparse.ArgumentParser:
     """The options that all of them have. name: of the module; "" for bench.load itself."""
     made = argparse.ArgumentParser(
         prog=f"python -m {module(name)}",
@@ -25,8 +27,8 @@ def parser(name: str, about: str | None, *, rounds: int, seconds: int, patience:
     )
     add = made.add_argument
     add("--rounds", type=int, default=rounds)
-    add("--seconds", type=int, default=seconds, help="of load per sample")
-    add("--warmup", type=int, default=1, help="seconds of load before that")
+    add("--seconds", type=float, default=seconds, help="of load per sample")
+    add("--warmup", type=float, default=warmup, help="seconds of load before that")
     add("--connections", type=int, default=64, help="keep-alive connections of the load")
     add("--server-cpu", type=int, default=0)
     add("--client-cpu", type=int, default=1)

@@ -1,24 +1,29 @@
 """Many connections rather than many requests: what an idle one costs, and 10,000 at once."""
 
 import contextlib
+import mmap
 import os
 import resource
 import socket
 import ssl
 import struct
+import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
-from bench.load import machine
+from bench.load import machine, procfs, wrk
 from bench.load.client import unverified
-from bench.load.places import HOST
-from bench.load.sampling import Sample, Settings
+from bench.load.places import HOST, RUN
+from bench.load.sampling import MOST_ERRORS, Sample, Settings, Watch, least_disturbed
 from bench.load.server import NotMeasured, Server
 from bench.load.workloads import Workload
 
 WARM_REQUESTS = 500
 SETTLE_S = 1.0
 TIMEOUT_S = 20.0
+CONNECT_S = 10.0  # for all, with the second tries of those that found no room in the backlog
+POLL_S = 0.05
+COUNTER = RUN / "asked"
 WAVES = 5
 SPARE_DESCRIPTORS = 256
 RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # linger 0: no TIME_WAIT, so ports do not run out
@@ -79,6 +84,46 @@ def measure_crowd(server: Server, workload: Workload, settings: Settings) -> Sam
         "cpu_us": cpu.total * 1e6 / (WAVES * len(crowd)),
         "bytes_per_connection": rss / len(crowd),
     }
+
+
+def measure_held(server: Server, workload: Workload, settings: Settings) -> Sample:
+    """wrk keeps all connections open and asks on each; what is counted begins when all of them are there."""
+    wanted = workload.connections
+    with counter() as count, wrk.Load(server.port, workload, wanted, settings.client_cpu) as load:
+        deadline = time.monotonic() + CONNECT_S
+        while server.connections() < wanted and time.monotonic() < deadline:
+            load.last(POLL_S)
+        if (there := server.connections()) < wanted:
+            raise NotMeasured(f"under load, {there} of {wanted} connections were accepted within {CONNECT_S:.0f} s")
+        load.last(settings.warmup)
+
+        def take() -> Sample:
+            watch, client = Watch(server, settings.server_cpu), procfs.cpu_of([load.process.pid])
+            asked = count()
+            load.last(settings.seconds)
+            asked = count() - asked
+            watch.stop()
+            client = procfs.cpu_of([load.process.pid]).since(client)
+            if (there := server.connections()) < wanted:
+                raise NotMeasured(f"{there} of {wanted} connections were open")
+            if not asked:
+                raise NotMeasured("no request was completed")
+            return {"connections": wanted, "rps": asked / watch.seconds} | watch.figures(asked, client.total)
+
+        sample = least_disturbed(server, settings, take)
+        errors = load.end().errors
+    if errors > wanted * MOST_ERRORS:
+        raise NotMeasured(f"{errors} errors")
+    return sample | {"errors": errors}
+
+
+@contextlib.contextmanager
+def counter() -> Iterator[Callable[[], int]]:
+    """How many requests wrk has sent so far: counted.lua counts them in memory that it shares with this process."""
+    with COUNTER.open("w+b") as file:
+        file.truncate(mmap.PAGESIZE)
+        with mmap.mmap(file.fileno(), mmap.PAGESIZE) as memory:
+            yield lambda: int.from_bytes(memory[:8], sys.byteorder)
 
 
 def _request(workload: Workload) -> bytes:

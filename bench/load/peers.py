@@ -31,7 +31,8 @@ class Peer:
     version_command: str = ""
     scheme: str = "http"
     canned: bool = False  # fixed answers: whether it routes and validates is not checked
-    config: tuple[str, str] | None = None  # a file of apps/, and what stands for @EXTRA@ in it
+    config: tuple[str, dict[str, str]] | None = None  # a file of apps/, and what stands for the @NAMES@ in it
+    cpus: str = ""  # where it may run, such as 0-3; "": on the one CPU for servers
     note: str = ""
 
 
@@ -63,7 +64,7 @@ def nginx(name: str, extra: str, **more: Any) -> Peer:
         f"nginx -p {{run}} -c {{run}}/{name}.conf",
         version_command="nginx -v",
         canned=True,
-        config=("nginx.conf.in", extra),
+        config=("nginx.conf.in", {"EXTRA": extra, "WORKERS": "1"}),
         **more,
     )
 
@@ -102,7 +103,7 @@ def granian(name: str, interface: str, app: str, distributions: str = "", **more
         name,
         f"{{venv}}/bin/granian --interface {interface} --host 127.0.0.1 --port {{port}}"
         " --http 1 --no-ws --workers 1 --runtime-threads 1 --runtime-mode st --loop uvloop"
-        " --log-level warning --no-access-log --backlog 4096 --backpressure 4096"
+        " --log-level warning --no-access-log --backlog 4096 --backpressure 65536"
         f" --working-dir {{apps}} {app}",
         venv="granian",
         env={"PYTHONPATH": "{apps}", "STATIC_DIR": "{static}"},
@@ -163,7 +164,11 @@ PEERS = (
     wsgi("fastwsgi"),
     wsgi("fastpysgi", "fastpysgi-wsgi"),
     asgi("fastpysgi", "fastpysgi-asgi"),
-    wsgi("bjoern", workloads=API + FILES, note="bare WSGI app; wsgi.file_wrapper (sendfile)"),
+    wsgi(
+        "bjoern",
+        workloads=("healthz", "user", "create", *FILES),
+        note="bare WSGI app; wsgi.file_wrapper (sendfile); answers no pipelined requests",
+    ),
     python(
         "socketify",
         "socketify_app.py {port} {static}",
@@ -209,3 +214,15 @@ PEERS = (
         note="single_process",
     ),
 )
+
+# Close relatives of others, which the usual run leaves out.
+RELATIVES = (
+    "go-nethttp-bare",
+    "nginx",
+    "fastwsgi",
+    "fastpysgi-wsgi",
+    "fastpysgi-asgi",
+    "bjoern",
+    "uvicorn-bare",
+)
+USUAL = tuple(peer.name for peer in PEERS if peer.name not in RELATIVES)

@@ -10,7 +10,9 @@ TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 # Fields of /proc/PID/stat after the command name, see proc_pid_stat(5).
-PARENT, USER_TICKS, SYSTEM_TICKS = 1, 11, 12
+PARENT, SESSION, USER_TICKS, SYSTEM_TICKS = 1, 3, 11, 12
+
+ESTABLISHED = "01"  # in /proc/net/tcp
 
 
 class Cpu(NamedTuple):
@@ -58,6 +60,11 @@ def tree(root: int) -> list[int]:
     return found
 
 
+def session(leader: int) -> list[int]:
+    """All processes of a session that live, whoever their parent is by now."""
+    return [pid for pid in _all_pids() if (fields := _stat(pid)) and int(fields[SESSION]) == leader]
+
+
 def cpu_of(pids: list[int]) -> Cpu:
     stats = [fields for pid in pids if (fields := _stat(pid))]
     return Cpu(
@@ -77,6 +84,18 @@ def rss_of(pids: list[int]) -> int:
     return pages * PAGE_BYTES
 
 
+def peak_rss_of(pids: list[int]) -> int:
+    """The sum of the largest resident memory that each process ever had, in octets."""
+    found = 0
+    for pid in pids:
+        try:
+            lines = (PROC / str(pid) / "status").read_text().splitlines()
+        except OSError:
+            continue
+        found += sum(int(line.split()[1]) << 10 for line in lines if line.startswith("VmHWM:"))
+    return found
+
+
 def descriptors_of(pids: list[int]) -> int:
     """Open descriptors of all of them."""
     found = 0
@@ -85,6 +104,16 @@ def descriptors_of(pids: list[int]) -> int:
             found += len(os.listdir(PROC / str(pid) / "fd"))
         except OSError:
             continue
+    return found
+
+
+def accepted(port: int) -> int:
+    """Connections to a port of 127.0.0.1 whose server has taken them from its backlog: they have an inode by then."""
+    local, found = f"0100007F:{port:04X}", 0
+    with (PROC / "net" / "tcp").open() as lines:
+        for line in lines:
+            fields = line.split()
+            found += fields[1] == local and fields[3] == ESTABLISHED and fields[9] != "0"
     return found
 
 

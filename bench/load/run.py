@@ -7,20 +7,22 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 
 from bench.load import comparison, goals, machine, peers, tables, wrk
-from bench.load.connections import measure_crowd, measure_idle
+from bench.load.connections import measure_crowd, measure_held, measure_idle
 from bench.load.peers import Peer
 from bench.load.results import Entry, Record, Results
 from bench.load.sampling import Sample, Settings, measure_load
-from bench.load.server import NotMeasured, Server, exit_on_sigterm, fill, fill_all
+from bench.load.server import NotMeasured, NotReady, Server, exit_on_sigterm, fill, fill_all
 from bench.load.workloads import WORKLOADS, Workload, check
 
 MEASURE: dict[str, Callable[[Server, Workload, Settings], Sample]] = {
     "load": measure_load,
+    "held": measure_held,
     "idle": measure_idle,
     "crowd": measure_crowd,
 }
 GROUPS = {
     "all": tuple(peer.name for peer in peers.PEERS),
+    "usual": peers.USUAL,
     "core": peers.CORE,
     "api": peers.API,
     "files": peers.FILES,
@@ -29,36 +31,40 @@ GROUPS = {
 QUICK = {
     "peers": "floor,go-fasthttp,highperf",
     "workloads": "healthz,healthz-pipe16,user",
-    "seconds": 2,
 }
 ORDER_STEP = 7
 
 
 class Run:
     """Interleaved rounds: under each workload all peers follow each other, every round in
-    another order, each time as a new process."""
+    another order, each time as a new process. What failed is not tried again."""
 
     def __init__(self, results: Results, settings: Settings, turn: machine.Turn) -> None:
         self.results = results
         self.settings = settings
         self.turn = turn
+        self.failed: set[tuple[str, str]] = set()  # peer and workload; "": it cannot be started
 
     def round(self, number: int, chosen: list[Peer], workloads: list[Workload]) -> None:
-        shift = number * ORDER_STEP % len(chosen)
         for workload in workloads:
-            for peer in chosen[shift:] + chosen[:shift]:
-                if workload.name in peer.workloads:
-                    self.turn.take()
-                    self.sample(number, peer, workload)
+            self.turns(number, [peer for peer in chosen if workload.name in peer.workloads], workload)
+
+    def turns(self, number: int, chosen: list[Peer], workload: Workload) -> None:
+        shift = number * ORDER_STEP % len(chosen) if chosen else 0
+        for peer in chosen[shift:] + chosen[:shift]:
+            if self.failed.isdisjoint({(peer.name, ""), (peer.name, workload.name)}):
+                self.turn.take()
+                self.sample(number, peer, workload)
 
     def sample(self, number: int, peer: Peer, workload: Workload) -> None:
         entry = self.results.peers.setdefault(peer.name, Entry(peer.note, version(peer)))
         try:
-            with Server(peer, self.settings.server_cpu) as server:
+            with Server(peer, peer.cpus or self.settings.server_cpu) as server:
                 if wrong := check(workload, peer, server.port):
                     raise NotMeasured(wrong)
                 sample = MEASURE[workload.kind](server, workload, self.settings)
-        except (NotMeasured, OSError) as error:
+        except (NotMeasured, OSError, ValueError, ArithmeticError) as error:
+            self.failed.add((peer.name, "" if isinstance(error, NotReady) else workload.name))
             entry.not_measured[workload.name] = str(error)
             print(f"  {peer.name:18} {workload.name:14} NOT MEASURED: {error}", flush=True)
             return
@@ -90,10 +96,10 @@ def version(peer: Peer) -> str:
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = comparison.parser("", __doc__, rounds=3, seconds=5, patience=10)
+    parser = comparison.parser("", __doc__, rounds=3, seconds=2, warmup=0.5)
     add = parser.add_argument
     add("--quick", action="store_true", help=f"about two minutes: {QUICK}")
-    add("--peers", default="all", help="names and groups (all, core), separated by commas")
+    add("--peers", default="usual", help="names and groups (usual, core, all), separated by commas")
     add("--workloads", default="all", help="names and groups (all, api, files, connections)")
     add("--idle-connections", type=int, default=2000)
     add("--crowd", type=int, default=10_000, help="connections served at once")
@@ -135,13 +141,22 @@ def measure(options: argparse.Namespace, known: dict[str, Peer]) -> None:
     comparison.prepare()
     turn = machine.Turn(options.hold)
     run = Run(results, settings, turn)
-    for number in range(first, first + options.rounds):
+    rounds = [
+        [workload for workload in workloads if number < (workload.rounds or options.rounds)]
+        for number in range(options.rounds)
+    ]
+    announce(sum(workload.name in peer.workloads for few in rounds for workload in few for peer in chosen), settings)
+    for number, few in enumerate(rounds, first):
         print(f"round {number} of {first + options.rounds - 1}", flush=True)
-        run.round(number, chosen, workloads)
+        run.round(number, chosen, few)
         results.save(options.out)
     turn.give_back()
     show(results)
     print(f"\nsaved: {options.out}")
+
+
+def announce(samples: int, settings: Settings) -> None:
+    print(f"{samples} samples, about {settings.expected_s(samples) / 60:.0f} minutes on a quiet machine", flush=True)
 
 
 def show(results: Results) -> None:

@@ -27,6 +27,10 @@ class NotMeasured(Exception):
     """This peer or workload has no figure; the message says why."""
 
 
+class NotReady(NotMeasured):
+    """The server cannot be started."""
+
+
 def exit_on_sigterm() -> None:
     """Leaves by an exception, so that no server stays behind."""
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
@@ -77,7 +81,7 @@ class Server:
 
     def __init__(self, peer: Peer, cpu: int | str) -> None:
         if missing := why_missing(peer):
-            raise NotMeasured(missing)
+            raise NotReady(missing)
         self.peer = peer
         self.port = free_port()
         self.log = LOG / f"{peer.name}.log"
@@ -111,6 +115,17 @@ class Server:
     def rss(self) -> int:
         return procfs.rss_of(self.pids)
 
+    def peak_rss(self) -> int:
+        return procfs.peak_rss_of(self.pids)
+
+    def connections(self) -> int:
+        return procfs.accepted(self.port)
+
+    def ended(self) -> str:
+        """How it ended, '' while it runs."""
+        code = self.process.poll()
+        return "" if code is None else f"exit code {code}: {self._last_words()}"
+
     def said(self) -> str:
         """What this process has written to its log."""
         return self.log.read_bytes()[self._log_begins :].decode(errors="replace")
@@ -127,22 +142,19 @@ class Server:
             return f"none within {END_S:g} s"
 
     def stop(self) -> None:
-        if self.process.poll() is None:
-            self.refresh()
         self.process.terminate()
         self._wait()
-        for pid in self.pids:  # what did not obey, and belongs to the session that was started here
+        for pid in procfs.session(self.process.pid):  # what did not obey, and what outlived its parent
             with contextlib.suppress(OSError):
-                if os.getsid(pid) == self.process.pid:
-                    os.kill(pid, signal.SIGKILL)
+                os.kill(pid, signal.SIGKILL)
         self._wait()
 
     def _write_config(self) -> None:
         if self.peer.config:
-            source, extra = self.peer.config
-            text = (APPS / source).read_text().replace("@EXTRA@", extra)
-            for name, value in (("@PORT@", self.port), ("@STATIC@", STATIC), ("@RUN@", RUN)):
-                text = text.replace(name, str(value))
+            source, own = self.peer.config
+            text = (APPS / source).read_text()
+            for name, value in {"PORT": self.port, "STATIC": STATIC, "RUN": RUN, **own}.items():
+                text = text.replace(f"@{name}@", str(value))
             (RUN / f"{self.peer.name}.conf").write_text(text)
 
     def _start(self, cpu: int | str) -> "subprocess.Popen[bytes]":
@@ -159,8 +171,11 @@ class Server:
                 if client.ask(self.port, "GET", "/healthz", timeout_s=2, scheme=self.peer.scheme).status == 200:
                     return
             time.sleep(POLL_S)
+        raise NotReady(f"did not become ready: {self._last_words()}")
+
+    def _last_words(self) -> str:
         last = self.said().strip().rpartition("\n")[2]
-        raise NotMeasured(f"did not become ready: {last or 'it said nothing'} (see {self.log})")
+        return f"{last or 'it said nothing'} (see {self.log})"
 
     def _wait(self) -> None:
         with contextlib.suppress(subprocess.TimeoutExpired):

@@ -53,7 +53,7 @@ def columns_of(workload: Workload) -> tuple[Column, ...]:
     if workload.kind == "crowd":
         return CROWD
     speed = [number("req/s", "rps")]
-    if workload.file_bytes:
+    if workload.content_bytes:
         speed.append(number("MB/s", "mb_per_s"))
     return (*speed, *COMMON, *(LATENCY if workload.latency else ()), *SURROUNDINGS)
 
@@ -78,6 +78,21 @@ def table(results: Results, workload: Workload) -> list[str]:
     for peer in sorted(records, key=lambda peer: records[peer].median(order)):
         cells = (column.cell(records[peer]) for column in columns)
         lines.append(row([peer, times_floor(results, peer, workload.name), *cells]))
+    return lines
+
+
+def growth(results: Results, title: str, points: dict[str, str], figure: str, digits: int) -> list[str]:
+    """One figure along a curve, a row for each peer; points: workloads and what stands above their columns."""
+    names = dict.fromkeys(peer for workload in points for peer in results.under(workload))
+    if not names:
+        return []
+    titles = ["peer", *points.values(), "last / least"]
+    lines = [f"\n### {title}\n", row(titles), "|---" + "|---:" * (len(titles) - 1) + "|"]
+    for peer in names:
+        records = [results.peers[peer].records.get(workload) for workload in points]
+        figures = [record.median(figure) for record in records if record]
+        cells = [f"{record.median(figure):,.{digits}f}" if record else "-" for record in records]
+        lines.append(row([peer, *cells, f"{figures[-1] / min(figures):.2f}" if min(figures) else "-"]))
     return lines
 
 
@@ -107,10 +122,11 @@ def progress(peer: str, workload: Workload, record: Record) -> str:
         return f"{head} {last['bytes_per_connection']:9,.0f} B per connection"
     if workload.kind == "crowd":
         return f"{head} {last['connections']:,.0f} at once, answered in {last['wave_s']:.2f} s"
+    latency = f"p50 {last['p50_us']:.0f} p99 {last['p99_us']:.0f} " if "p50_us" in last else ""
     return (
         f"{head} {last['rps']:9,.0f}/s {last['cpu_us']:9.2f} µs CPU "
         f"(user {last['user_us']:.2f}, system {last['system_us']:.2f}) "
-        f"p50 {last['p50_us']:.0f} p99 {last['p99_us']:.0f} errors {last['errors']:.0f} "
+        f"{latency}errors {last['errors']:.0f} "
         f"server {last['server_cpu_pct']:.0f}% wrk {last['client_cpu_pct']:.0f}% "
         f"other {last['other_cpu_pct']:.0f}%"
     )

@@ -101,9 +101,9 @@ def handshake_sample(server: Server, flags: tuple[str, str], settings: Settings)
     }
 
 
-def shake_hands(server: Server, flags: tuple[str, str], seconds: int, settings: Settings) -> int:
+def shake_hands(server: Server, flags: tuple[str, str], seconds: float, settings: Settings) -> int:
     """How many handshakes one client has made, one after another."""
-    command = ["openssl", "s_time", "-connect", f"{HOST}:{server.port}", *flags, "-time", str(seconds)]
+    command = ["openssl", "s_time", "-connect", f"{HOST}:{server.port}", *flags, "-time", f"{seconds:.0f}"]
     process = start(command, settings.client_cpu, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     try:
         said, _ = process.communicate()

@@ -4,6 +4,7 @@ import json
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from bench.load.client import ask
 from bench.load.peers import NOT_MODIFIED, Peer
@@ -26,12 +27,15 @@ DEPTH = 16
 class Workload:
     name: str
     check: Check
-    kind: str = "load"  # or "idle", "crowd": see bench.load.connections
+    kind: str = "load"  # or "held", "idle", "crowd": see bench.load.connections
     path: str = "/healthz"
     scripts: tuple[str, ...] = ()  # wrk scripts besides report.lua
-    file_bytes: int = 0  # size of the file that is fetched
+    constants: str = ""  # Lua ahead of them
+    connections: int = 0  # instead of those that the run is set to
+    content_bytes: int = 0  # size of the file that is fetched, or of what is uploaded
     cut_off: bool = False  # so large that many transfers end half-way with the load
     latency: bool = True  # wrk corrects its percentiles as if a pipelined batch were late answers
+    rounds: int = 0  # that are enough; 0: all
 
 
 def check(workload: Workload, peer: Peer, port: int) -> str:
@@ -98,13 +102,13 @@ def check_not_modified(peer: Peer, port: int) -> str:
     return "" if (answer.status, answer.body) == (304, b"") else f"answered {answer}"
 
 
-def file(name: str, size: int, cut_off: bool = False) -> Workload:
+def file(name: str, size: int, **more: Any) -> Workload:
     return Workload(
         f"static-{name}",
         check_file(f"{name}.bin"),
         path=f"/files/{name}.bin",
-        file_bytes=size,
-        cut_off=cut_off,
+        content_bytes=size,
+        **more,
     )
 
 
@@ -117,9 +121,9 @@ WORKLOADS = {
         Workload("create", check_create, path="/users", scripts=("post.lua",)),
         file("1k", 1 << 10),
         file("64k", 1 << 16),
-        file("8m", 8 << 20, cut_off=True),
+        file("8m", 8 << 20, cut_off=True, rounds=1),
         Workload(NOT_MODIFIED, check_not_modified, path="/files/1k.bin", scripts=("if_none_match.lua",)),
-        Workload("idle", check_health, kind="idle"),
-        Workload("crowd", check_user, kind="crowd", path="/users/42"),
+        Workload("idle", check_health, kind="idle", rounds=1),
+        Workload("crowd", check_user, kind="crowd", path="/users/42", rounds=1),
     )
 }

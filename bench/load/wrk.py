@@ -1,10 +1,15 @@
 """Drives wrk, pinned to a CPU of its own, and reads the one line that report.lua prints."""
 
+import contextlib
 import json
 import resource
 import shutil
+import signal
 import subprocess
+import time
 from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
 
 from bench.load.places import HOST, LUA, RUN
 from bench.load.server import NotMeasured, start
@@ -12,6 +17,8 @@ from bench.load.workloads import Workload
 
 REPORT = "RESULT "
 REQUEST_TIMEOUT_S = 20
+MOST_S = 600  # should nobody end it
+END_S, AGAIN_S = 10, 0.5
 
 
 @dataclass(frozen=True)
@@ -46,24 +53,54 @@ def version() -> str:
     return output.split("Copyright")[0].strip()
 
 
+class Load:
+    """One wrk under way. It goes on until it is ended."""
+
+    def __init__(self, port: int, workload: Workload, connections: int, cpu: int, scheme: str = "http") -> None:
+        script = RUN / f"wrk-{workload.name}.lua"
+        parts = [(LUA / part).read_text() for part in (*workload.scripts, "report.lua")]
+        script.write_text("\n".join([workload.constants, *parts]))
+        flags = f"-t1 -c{connections} -d{MOST_S}s --timeout {REQUEST_TIMEOUT_S}s --latency".split()
+        command = ["wrk", *flags, "-s", str(script), f"{scheme}://{HOST}:{port}{workload.path}"]
+        self._before = _cpu_of_ended_children()
+        self.process = start(command, cpu, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.process.kill()  # of no effect on one that has ended
+        self.process.wait()
+
+    def last(self, seconds: float) -> None:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(seconds)
+
+    def end(self) -> Report:
+        output = self._output()
+        client_cpu_s = _cpu_of_ended_children() - self._before
+        for line in output.splitlines():
+            if line.startswith(REPORT):
+                numbers = json.loads(line.removeprefix(REPORT))
+                return Report(**numbers, client_cpu_s=client_cpu_s)
+        raise NotMeasured(f"wrk failed: {output[-300:].strip()}")
+
+    def _output(self) -> str:
+        """What it says when told, as by ctrl-c, that its time is over. While it begins it does not listen."""
+        deadline = time.monotonic() + END_S
+        while time.monotonic() < deadline:
+            self.process.send_signal(signal.SIGINT)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                return str(self.process.communicate(timeout=AGAIN_S)[0])
+        raise NotMeasured(f"wrk did not end within {END_S} s")
+
+
 def drive(port: int, workload: Workload, seconds: float, connections: int, cpu: int, scheme: str = "http") -> Report:
-    script = RUN / f"wrk-{workload.name}.lua"
-    parts = (*workload.scripts, "report.lua")
-    script.write_text("\n".join((LUA / part).read_text() for part in parts))
-    flags = f"-t1 -c{connections} -d{seconds:.0f}s --timeout {REQUEST_TIMEOUT_S}s --latency".split()
-    command = ["wrk", *flags, "-s", str(script), f"{scheme}://{HOST}:{port}{workload.path}"]
-    before = _cpu_of_ended_children()
-    process = start(command, cpu, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    try:
-        output, _ = process.communicate()
-    finally:
-        process.kill()  # of no effect on one that has ended
-    client_cpu_s = _cpu_of_ended_children() - before
-    for line in output.splitlines():
-        if line.startswith(REPORT):
-            numbers = json.loads(line.removeprefix(REPORT))
-            return Report(**numbers, client_cpu_s=client_cpu_s)
-    raise NotMeasured(f"wrk failed: {output[-300:]}")
+    with Load(port, workload, connections, cpu, scheme) as load:
+        load.last(seconds)
+        return load.end()
 
 
 def _cpu_of_ended_children() -> float:

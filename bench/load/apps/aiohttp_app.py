@@ -4,6 +4,7 @@ import itertools
 import sys
 
 import orjson
+import routes
 import uvloop
 from aiohttp import web
 
@@ -35,11 +36,29 @@ async def create_user(request):
     return reply({"id": str(next(ids)), "name": name, "email": email}, 201)
 
 
+async def upload(request):
+    length = 0
+    async for part in request.content.iter_any():
+        length += len(part)
+    return web.Response(text=str(length))
+
+
+async def thing(request):
+    return web.Response(text="ok")
+
+
+async def thing_by_id(request):
+    return web.Response(text=request.match_info["uid"])
+
+
 def main(port, static_dir):
     app = web.Application()
     app.router.add_get("/healthz", healthz)
     app.router.add_get("/users/{id}", get_user)
     app.router.add_post("/users", create_user)
+    app.router.add_post("/upload", upload)
+    for path in routes.table("{uid}"):
+        app.router.add_get(path, thing_by_id if path.endswith("{uid}") else thing)
     app.router.add_static("/files", static_dir)
     web.run_app(
         app,

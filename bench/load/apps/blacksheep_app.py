@@ -3,7 +3,8 @@ import os
 from dataclasses import dataclass
 
 import orjson
-from blacksheep import Application, FromJSON, get, json, post, text
+import routes
+from blacksheep import Application, FromJSON, Request, get, json, post, text
 from blacksheep.settings.json import json_settings
 
 json_settings.use(loads=orjson.loads, dumps=lambda value: orjson.dumps(value).decode())
@@ -35,4 +36,22 @@ async def create_user(data: FromJSON[UserIn]):
     return json({"id": str(next(ids)), "name": name, "email": email}, status=201)
 
 
+@post("/upload")
+async def upload(request: Request):
+    length = 0
+    async for part in request.stream():
+        length += len(part)
+    return text(str(length))
+
+
+async def thing():
+    return text("ok")
+
+
+async def thing_by_id(uid: str):
+    return text(uid)
+
+
+for path in routes.table("{uid}"):
+    app.router.add_get(path, thing_by_id if path.endswith("{uid}") else thing)
 app.serve_files(os.environ["STATIC_DIR"], root_path="files", extensions={".bin"})

@@ -1,6 +1,7 @@
 import itertools
 import os
 
+import routes
 from fastapi import FastAPI
 from fastapi.responses import PlainTextResponse
 from fastapi.staticfiles import StaticFiles
@@ -34,4 +35,14 @@ async def create_user(user: UserIn) -> User:
     return User(id=str(next(ids)), name=user.name, email=user.email)
 
 
+async def thing():
+    return PlainTextResponse("ok")
+
+
+async def thing_by_id(uid: str):
+    return PlainTextResponse(uid)
+
+
+for path in routes.table("{uid}"):
+    app.get(path, response_class=PlainTextResponse)(thing_by_id if path.endswith("{uid}") else thing)
 app.mount("/files", StaticFiles(directory=os.environ["STATIC_DIR"]))

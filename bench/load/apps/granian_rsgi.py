@@ -29,5 +29,10 @@ async def app(scope, proto):
             proto.response_bytes(201, JSON, orjson.dumps({"id": str(next(ids)), "name": name, "email": email}))
         else:
             proto.response_bytes(422, JSON, b'{"error":"invalid user"}')
+    elif path == "/upload" and method == "POST":
+        length = 0
+        async for part in proto:
+            length += len(part)
+        proto.response_bytes(200, TEXT, str(length).encode())
     else:
         proto.response_empty(404, [])

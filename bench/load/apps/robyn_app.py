@@ -4,6 +4,7 @@ import itertools
 import os
 
 import orjson
+import routes
 from robyn import Headers, Response, Robyn
 
 app = Robyn(__file__)
@@ -38,6 +39,23 @@ async def create_user(request):
     if not valid:
         return reply(422, {"error": "invalid user"})
     return reply(201, {"id": str(next(ids)), "name": name, "email": email})
+
+
+@app.post("/upload")
+async def upload(request):
+    return Response(status_code=200, headers=TEXT, description=str(len(request.body)))
+
+
+async def thing(request):
+    return Response(status_code=200, headers=TEXT, description="ok")
+
+
+async def thing_by_id(request):
+    return Response(status_code=200, headers=TEXT, description=request.path_params["id"])
+
+
+for path in routes.table(":id"):
+    app.get(path)(thing_by_id if path.endswith(":id") else thing)
 
 
 if __name__ == "__main__":

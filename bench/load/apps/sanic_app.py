@@ -4,11 +4,13 @@ import itertools
 import sys
 
 import orjson
+import routes
 from sanic import Sanic, json, text
 
 app = Sanic("peer", dumps=orjson.dumps, loads=orjson.loads)
 app.config.KEEP_ALIVE_TIMEOUT = 300
 app.config.ACCESS_LOG = False
+app.config.REQUEST_MAX_SIZE = 1 << 30
 app.static("/files", sys.argv[2])
 ids = itertools.count(1)
 
@@ -34,6 +36,26 @@ async def create_user(request):
     if not valid:
         return json({"error": "invalid user"}, status=422)
     return json({"id": str(next(ids)), "name": name, "email": email}, status=201)
+
+
+@app.post("/upload", stream=True)
+async def upload(request):
+    length = 0
+    while (part := await request.stream.read()) is not None:
+        length += len(part)
+    return text(str(length))
+
+
+async def thing(request):
+    return text("ok")
+
+
+async def thing_by_id(request, uid):
+    return text(uid)
+
+
+for number, path in enumerate(routes.table("<uid:str>")):
+    app.add_route(thing_by_id if path.endswith("<uid:str>") else thing, path, name=f"thing{number}")
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ import itertools
 import sys
 
 import orjson
+import routes
 from socketify import App, AppListenOptions
 
 app = App()
@@ -41,9 +42,24 @@ async def create_user(res, req):
         res.cork(lambda r: reply(r, 422, {"error": "invalid user"}))
 
 
+def nothing(res, req):
+    res.write_status(404).end(b"")
+
+
+def thing(res, req):
+    res.write_header(b"Content-Type", b"text/plain").end(b"ok")
+
+
+def thing_by_id(res, req):
+    res.write_header(b"Content-Type", b"text/plain").end(req.get_parameter(0))
+
+
+for path in routes.table(":id"):
+    app.get(path, thing_by_id if path.endswith(":id") else thing)
 app.get("/healthz", healthz)
 app.get("/users/:id", get_user)
 app.post("/users", create_user)
 app.static("/files", sys.argv[2])
+app.any("/*", nothing)
 app.listen(AppListenOptions(port=int(sys.argv[1]), host="127.0.0.1"), lambda config: None)
 app.run()

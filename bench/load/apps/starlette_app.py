@@ -2,6 +2,7 @@ import itertools
 import os
 
 import orjson
+import routes
 from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Mount, Route
@@ -38,11 +39,28 @@ async def create_user(request):
     return ORJSONResponse({"id": str(next(ids)), "name": name, "email": email}, status_code=201)
 
 
+async def upload(request):
+    length = 0
+    async for part in request.stream():
+        length += len(part)
+    return PlainTextResponse(str(length))
+
+
+async def thing(request):
+    return PlainTextResponse("ok")
+
+
+async def thing_by_id(request):
+    return PlainTextResponse(request.path_params["uid"])
+
+
 app = Starlette(
     routes=[
         Route("/healthz", healthz),
         Route("/users/{id}", get_user),
         Route("/users", create_user, methods=["POST"]),
+        Route("/upload", upload, methods=["POST"]),
+        *(Route(path, thing_by_id if path.endswith("{uid}") else thing) for path in routes.table("{uid}")),
         Mount("/files", StaticFiles(directory=os.environ["STATIC_DIR"])),
     ]
 )
