@@ -8,6 +8,9 @@ connections  their memory and their number      machine   whose turn, how quiet,
 results      the file of samples                tables    samples as text
 goals        what should be, and is it?         run       rounds and the command line
 
+scale        curves: cost against size          scale_curves  their points, peers, questions
+scale_plot   their picture
+
 openloop     drives the open-loop generator     guarded   the app whose guards are measured
 overload     goodput against the load           chart     lines as SVG
 overload_report, overload_plot                  its samples as text, as a picture
