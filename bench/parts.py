@@ -67,7 +67,9 @@ PARTS = {
         QUICK,
         [WRK, FLOOR],
     ),
-    "scale": Part("bench.load.scale", "How does that grow with what is asked?", QUICK, [WRK, FLOOR]),
+    "scale": Part(
+        "bench.load.scale", "How does that grow with connections, routes, fields, content?", QUICK, [WRK, FLOOR]
+    ),
     "files": Part("bench.load.files", "What does a file cost, beside nginx?", QUICK, [WRK, FLOOR, OPENLOOP, NGINX]),
     "tls": Part("bench.load.tls", "What does TLS add?", QUICK, [WRK, OPENSSL]),
     "observed": Part("bench.load.observed", "What do metrics, traces and the access log add?", QUICK, [WRK]),

@@ -10,7 +10,7 @@ from typing import Any
 from bench import figures, hypertext
 from bench.figures import Figure
 from bench.hypertext import bar, blocks, row, table
-from bench.load import files, goals, observed, overload_report, refusals, tables, tls
+from bench.load import files, goals, observed, overload_report, refusals, scale, tables, tls
 from bench.load.goals import PROJECT
 from bench.load.overload_report import Report
 from bench.load.peers import FILES
@@ -190,15 +190,17 @@ def micro_group(name: str, found: list[dict[str, Any]]) -> str:
 
 def micro_rows(figure: dict[str, Any], whole: float) -> Iterator[str]:
     """Its own line, and one for each that does the same work."""
-    ns, count = figure["best_ns"], figure["allocations"]
-    allocations = "" if count is None else f"{count:g}"
+    ns, median_ns, blocks = (figure[name] for name in ("best_ns", "median_ns", "allocations"))
     goal = hypertext.inline(micro_verdict(figure).partition("goal ")[2])
-    yield row(
-        [escape(figure["name"]), bar([ns], whole), nanoseconds(ns), nanoseconds(figure["median_ns"]), allocations, goal]
-    )
+    yield row([escape(figure["name"]), bar([ns], whole), nanoseconds(ns), nanoseconds(median_ns), count(blocks), goal])
     for name, other in figure["against"].items():
         times = f"{other / ns:.1f} x as long" if ns else ""
-        yield row([escape(name), bar([0, other], whole), nanoseconds(other), "", "", times], kind="twin")
+        blocks = figure.get("against_allocations", {}).get(name)
+        yield row([escape(name), bar([0, other], whole), nanoseconds(other), "", count(blocks), times], kind="twin")
+
+
+def count(allocations: float | None) -> str:
+    return "" if allocations is None else f"{allocations:,g}"
 
 
 def nanoseconds(value: float) -> str:
@@ -207,6 +209,7 @@ def nanoseconds(value: float) -> str:
 
 SECTIONS: dict[str, Callable[[Path], Section]] = {
     "load": load,
+    "scale": comparison(scale.render),
     "micro": micro,
     "startup": single,
     "store": single,
