@@ -49,6 +49,9 @@ def installed() -> bool:
 
 
 def version() -> str:
+    """Empty where it is not installed."""
+    if not installed():
+        return ""
     output = subprocess.run(["wrk", "-v"], check=False, capture_output=True, text=True).stdout
     return output.split("Copyright")[0].strip()
 

@@ -13,6 +13,7 @@ from highperf.observe.access_log import AccessLog
 from highperf.observe.line_sink import LineSink
 from tests import compiled
 
+GROUP = "observing"
 GOAL_NS = 500
 HEAD = (
     b"GET /users/1?verbose=true HTTP/1.1\r\nHost: api.example.com\r\nReferer: https://www.example.com/users\r\n"

@@ -13,6 +13,7 @@ from highperf.guards.breaker import CircuitBreaker
 from highperf.segment import Segment
 from tests import compiled
 
+GROUP = "guards"
 S = 1_000_000_000
 
 

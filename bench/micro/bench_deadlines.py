@@ -13,6 +13,7 @@ from highperf.guards.deadlines import TimeoutList, TimerWheel
 from highperf.guards.shedder import Shedder
 from tests import compiled
 
+GROUP = "guards"
 ARMED = {"one armed": 1, "10,000 armed": 10_000}
 ARM_AND_DISARM_GOAL_NS = 60
 MS = 1_000_000

@@ -12,6 +12,7 @@ from highperf.files.root import FileRoot
 from tests import compiled
 from tests.streams import BROWSER, get, with_field
 
+GROUP = "files"
 GOAL_NS = 150
 OLD_S = 1_000_000_000
 TAG = b'"3b9aca00-7"'

@@ -13,6 +13,7 @@ from bench.micro.null_transport import NullTransport
 from highperf.core.proxies import TrustedProxies
 from tests import compiled
 
+GROUP = "guards"
 KeyOften = Callable[[TrustedProxies, Any, bytes, int], bytes]
 
 TRUSTED = TrustedProxies([ip_network("127.0.0.1"), ip_network("::1"), ip_network("10.0.0.0/8")])

@@ -13,6 +13,7 @@ from bench.micro.conftest import Tight
 from highperf.guards.keyed import KeyedBuckets
 from tests import compiled
 
+GROUP = "guards"
 LIVE = 100_000
 BATCH = 20_000
 
@@ -37,7 +38,7 @@ def bench_keyed_take(tight: Tight, take_in_turn: TakeInTurn, live: int) -> None:
     random.Random(1).shuffle(keys)
     assert take_in_turn(buckets, keys, 1) == live
     rounds = max(1, BATCH // live)
-    tight(lambda _: take_in_turn(buckets, keys, rounds), calls=rounds * live, goal_ns=200)
+    tight(lambda calls: take_in_turn(buckets, keys, calls // live), calls=rounds * live, goal_ns=200)
 
 
 def bench_keyed_refusal(tight: Tight, take_in_turn: TakeInTurn) -> None:
@@ -51,6 +52,6 @@ def bench_keyed_refusal(tight: Tight, take_in_turn: TakeInTurn) -> None:
 def bench_keyed_newcomer(tight: Tight, take_in_turn: TakeInTurn) -> None:
     """Every key is new, and moves one that is idle out: what a flood of made-up keys costs."""
     buckets = KeyedBuckets(1_000_000, 1)
-    keys = addresses(40 * BATCH)
+    keys = addresses(50 * BATCH)
     parts = iter(keys[at : at + BATCH] for at in range(0, len(keys), BATCH))
     tight(lambda _: take_in_turn(buckets, next(parts), 1), calls=BATCH)

@@ -9,6 +9,8 @@ from highperf.observe.metrics import Metrics
 from highperf.segment import Segment
 from tests import compiled
 
+GROUP = "observing"
+
 
 @pytest.fixture(scope="module")
 def probe(pytestconfig: pytest.Config) -> Any:

@@ -5,16 +5,17 @@ So both belong to a comparison: `head`, and `request parser`, which takes all fi
 """
 
 import random
-import time
 from itertools import repeat
 from types import ModuleType
 from typing import Any
 
 import pytest
 
+from bench.micro import twins
 from highperf.wire.request_parser import NEED_DATA, RequestParser
 from tests import compiled
 
+GROUP = "reading"
 SHORT = b"GET /healthz HTTP/1.1\r\nHost: h\r\n\r\n"
 TWO_FIELDS = b"GET /users/42 HTTP/1.1\r\nHost: 127.0.0.1:8080\r\nAccept: */*\r\n\r\n"
 TEN_FIELDS = (
@@ -35,8 +36,8 @@ def loops(pytestconfig: pytest.Config) -> ModuleType:
 
 
 @pytest.fixture(scope="module")
-def twin(pytestconfig: pytest.Config) -> ModuleType:
-    return compiled.load(pytestconfig, "bench/micro/httptools_twin.pyx")
+def twin(pytestconfig: pytest.Config) -> ModuleType | None:
+    return twins.module("httptools") and compiled.load(pytestconfig, "bench/micro/httptools_twin.pyx")
 
 
 @pytest.fixture(params=[TWO_FIELDS, TEN_FIELDS], ids=["two fields", "ten fields"])
@@ -55,18 +56,15 @@ def variants(head: bytes, count: int) -> list[bytes]:
     return made
 
 
-def bench_httptools(tight: Any, twin: ModuleType, head: bytes) -> None:
-    tight(lambda calls: twin.parse_many(head, calls), calls=5000)
-
-
 def bench_shortest_head(tight: Any, loops: ModuleType) -> None:
     tight(lambda calls: loops.parse_many(SHORT, calls), goal_ns=60)
 
 
-def bench_head(tight: Any, loops: ModuleType, twin: ModuleType, head: bytes) -> None:
-    assert loops.parse_many(head, 1) == twin.parse_many(head, 1)
+def bench_head(tight: Any, loops: ModuleType, twin: ModuleType | None, head: bytes) -> None:
     goal = 350 if head is TEN_FIELDS else None
-    tight(lambda calls: loops.parse_many(head, calls), goal_ns=goal, against={"httptools": best_of(twin, head)})
+    others = {"httptools": lambda calls: twin.parse_many(head, calls)} if twin else {}
+    assert not twin or loops.parse_many(head, 1) == twin.parse_many(head, 1)
+    tight(lambda calls: loops.parse_many(head, calls), goal_ns=goal, against=others)
 
 
 def bench_heads_that_differ(tight: Any, loops: ModuleType, head: bytes) -> None:
@@ -91,13 +89,3 @@ def bench_request_parser(tight: Any, head: bytes) -> None:
 
     tight(loop, calls=5000)
     assert next_event() is NEED_DATA
-
-
-def best_of(twin: ModuleType, head: bytes) -> float:
-    """CPU time in ns of httptools for one head."""
-    calls, best = 2000, float("inf")
-    for _ in range(15):
-        start = time.process_time_ns()
-        twin.parse_many(head, calls)
-        best = min(best, (time.process_time_ns() - start) / calls)
-    return best

@@ -2,22 +2,25 @@
 
 All kinds of route stand in one table, as in an application: every resource has one of each. The
 paths of one kind are asked for in random order, so that large tables pay for the memory they
-touch; *one route* asks for the same path over and over, which shows the tree alone. `against` is
-Starlette's router, if it is installed.
+touch; *one route* asks for the same path over and over, which shows the tree alone. The
+same table of 100 routes is matched by others' routers.
 """
 
 import random
-import time
 from collections.abc import Callable
+from itertools import cycle, islice
 from typing import Any
 
 import pytest
 
-from bench.micro.conftest import Tight
+from bench.micro import twins
+from bench.micro.conftest import Loop, Tight
 from highperf.wire.router import Router
 from tests import compiled
 
+GROUP = "routing"
 SIZES = [10, 100, 1_000, 10_000]
+COMPARED = 100
 KINDS = {
     # what is asked for: its route and a path, of the resource with this number
     "static": ("/api/{}/list", "/api/{}/list"),
@@ -49,27 +52,62 @@ def table(kind: str, size: int) -> tuple[list[str], list[str]]:
     return patterns, paths
 
 
-def starlette_ns(patterns: list[str], paths: list[str]) -> dict[str, float]:
-    try:
-        from starlette.routing import Match, Route
-    except ImportError:
-        return {}
+def starlette_loop(patterns: list[str], paths: list[str]) -> Loop | None:
+    if (routing := twins.module("starlette.routing")) is None:
+        return None
+    routes = [
+        routing.Route(pattern.replace(":item", "{item}").replace("*path", "{path:path}"), lambda request: None)
+        for pattern in patterns
+    ]
+    full, asked = routing.Match.FULL, cycle(paths)
 
-    def endpoint(request: Any) -> None: ...
-
-    def spelled(pattern: str) -> str:
-        return pattern.replace(":item", "{item}").replace("*path", "{path:path}")
-
-    routes = [Route(spelled(pattern), endpoint) for pattern in patterns]
-    asked = paths[: max(1, 20_000 // len(patterns))]
-    best_s = float("inf")
-    for _ in range(3):
-        start = time.process_time()
-        for path in asked:
+    def loop(calls: int) -> None:
+        for path in islice(asked, calls):
             scope = {"type": "http", "method": "GET", "path": path, "root_path": ""}
-            assert any(route.matches(scope)[0] is Match.FULL for route in routes)
-        best_s = min(best_s, time.process_time() - start)
-    return {"starlette": best_s / len(asked) * 1e9}
+            for route in routes:
+                if route.matches(scope)[0] is full:
+                    break
+            else:
+                raise AssertionError(path)
+
+    return loop
+
+
+def falcon_loop(patterns: list[str], paths: list[str]) -> Loop | None:
+    if (routing := twins.module("falcon.routing")) is None:
+        return None
+
+    class Resource:
+        def on_get(self, req: Any, resp: Any, **params: str) -> None: ...
+
+    router = routing.CompiledRouter()
+    for pattern in patterns:
+        router.add_route(pattern.replace(":item", "{item}").replace("*path", "{path:path}"), Resource())
+    find, asked = router.find, cycle(paths)
+    assert all(map(find, paths))
+
+    def loop(calls: int) -> None:
+        for path in islice(asked, calls):
+            find(path)
+
+    return loop
+
+
+def werkzeug_loop(patterns: list[str], paths: list[str]) -> Loop | None:
+    if (routing := twins.module("werkzeug.routing")) is None:
+        return None
+    spelled = (pattern.replace(":item", "<item>").replace("*path", "<path:path>") for pattern in patterns)
+    match = routing.Map([routing.Rule(rule, endpoint=rule) for rule in spelled]).bind("localhost").match
+    asked = cycle(paths)
+
+    def loop(calls: int) -> None:
+        for path in islice(asked, calls):
+            match(path, "GET")
+
+    return loop
+
+
+TWINS = {"starlette": starlette_loop, "falcon": falcon_loop, "werkzeug": werkzeug_loop}
 
 
 def router_of(patterns: list[str]) -> Router:
@@ -85,11 +123,11 @@ def bench_router(tight: Tight, match_all: MatchAll, kind: str, size: int) -> Non
     patterns, paths = table(kind, size)
     router, octets = router_of(patterns), [path.encode() for path in paths]
     assert match_all(router, octets, 1) == len(octets)
-    rounds = 20_000 // len(octets)
+    count = len(octets)
     tight(
-        lambda _: match_all(router, octets, rounds),
-        calls=rounds * len(octets),
-        against=starlette_ns(patterns, paths),
+        lambda calls: match_all(router, octets, calls // count),
+        calls=20_000 // count * count,
+        against={name: twin(patterns, paths) for name, twin in TWINS.items()} if size == COMPARED else None,
     )
 
 
@@ -99,3 +137,11 @@ def bench_router_one_route(tight: Tight, match_all: MatchAll, kind: str, size: i
     patterns, paths = table(kind, size)
     router, octets = router_of(patterns), [paths[0].encode()]
     tight(lambda calls: match_all(router, octets, calls))
+
+
+@pytest.mark.parametrize("path", [b"/nowhere", b"/api/users-0/items/8128/more"], ids=["at once", "at its end"])
+def bench_router_miss(tight: Tight, match_all: MatchAll, path: bytes) -> None:
+    """No route answers; that is known at the first octets, or at the last."""
+    router = router_of(table("param", COMPARED)[0])
+    assert match_all(router, [path], 1) == 0
+    tight(lambda calls: match_all(router, [path], calls))

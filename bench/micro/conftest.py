@@ -1,92 +1,118 @@
-"""How every micro-benchmark is measured, and the table at the end.
+"""How every micro-benchmark is measured, and what becomes of the figures.
 
-A benchmark is a function `bench_*` that takes `tight` (a loop of its own, for figures in ns) or
-pytest-benchmark's plain `benchmark`. Time is CPU time of this process. The best round counts: the
-others were disturbed by the machine, the median shows how much.
+A benchmark is a function `bench_*` in a module with a GROUP, that takes `tight` and hands it a loop. Time is CPU
+time of this process. The best round counts: the others were disturbed by the machine, the median shows how much.
 """
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+import time
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from bench.load import machine
+from bench.micro import table, twins
+from bench.micro.table import Figure
+from tests import compiled
+
 ROUNDS = 30
 WARMUP_ROUNDS = 3
 CALLS = 20_000
-
-
-@dataclass(frozen=True)
-class Figure:
-    name: str
-    best_ns: float
-    median_ns: float
-    goal_ns: float | None
-    against: dict[str, float]  # other figures in ns, by name
-
-    def row(self) -> list[str]:
-        if self.goal_ns is None:
-            goal = ""
-        else:
-            goal = f"≤ {self.goal_ns:,.0f} {'met' if self.best_ns <= self.goal_ns else 'MISSED'}"
-        ratios = (f"{name} {ns:,.0f} ns: {ns / self.best_ns:.1f} x" for name, ns in self.against.items())
-        return [self.name, f"{self.best_ns:,.0f}", f"{self.median_ns:,.0f}", goal, ", ".join(ratios)]
-
+TWIN_ROUND_NS = 1_000_000
+TWIN_ROUNDS = 20
+HERE = Path(__file__).resolve().parent
 
 FIGURES = pytest.StashKey[list[Figure]]()
+Loop = Callable[[int], object]  # does its work so many times
 Tight = Callable[..., float]
+Allocations = Callable[[Loop, int], float]
+
+
+@pytest.fixture(scope="session")
+def allocations(pytestconfig: pytest.Config) -> Allocations:
+    """How many blocks of memory one call asks Python's allocators for."""
+    probe: Any = compiled.load(pytestconfig, "tests/memory/allocations_probe.pyx")
+
+    def counted(loop: Loop, calls: int) -> float:
+        asked, _ = probe.count(loop, calls, 1)
+        return float(round(asked / calls, 1))
+
+    return counted
 
 
 @pytest.fixture
-def tight(benchmark: Any) -> Tight:
+def tight(request: pytest.FixtureRequest, benchmark: Any, allocations: Allocations) -> Tight:
     """Measures `loop(calls)`, which does its work `calls` times; returns the best ns per call.
 
-    Keyword arguments: calls, goal_ns (shown as met or missed), against (other figures in ns by
-    name, shown as how many times slower those are).
+    Keyword arguments: calls, goal_ns (shown as met or missed), against (by name: loops that do the same work, or
+    None for one that is not installed), seed (the time in ns and the allocations that the Go service claims).
     """
 
     def measure(
-        loop: Callable[[int], object],
+        loop: Loop,
         *,
         calls: int = CALLS,
         goal_ns: float | None = None,
-        against: dict[str, float] | None = None,
+        against: dict[str, Loop | None] | None = None,
+        seed: tuple[float, float] | None = None,
     ) -> float:
-        benchmark.extra_info.update(calls=calls, goal_ns=goal_ns, against=against or {})
         benchmark.pedantic(loop, args=(calls,), rounds=ROUNDS, warmup_rounds=WARMUP_ROUNDS, iterations=1)
-        best_s: float = benchmark.stats.stats.min if benchmark.stats else 0.0
-        return best_s / calls * 1e9
+        if not benchmark.stats:
+            return 0.0
+        others = {name: twin for name, twin in (against or {}).items() if twin is not None}
+        ns = {name: best_ns(twin) for name, twin in others.items()}
+        blocks = {name: allocations(twin, 1000) for name, twin in others.items()}
+        if seed is not None:
+            ns["seed"], blocks["seed"] = seed
+        stats, scale = benchmark.stats.stats, 1e9 / calls
+        name, group = name_of(request.node), table.SEED if seed else request.module.GROUP
+        figure = Figure(
+            name, group, stats.min * scale, stats.median * scale, goal_ns, ns, allocations(loop, calls), blocks
+        )
+        request.config.stash[FIGURES].append(figure)
+        return figure.best_ns
 
     return measure
+
+
+def name_of(item: Any) -> str:
+    return str(item.name.removeprefix("bench_").replace("_", " ").replace("[", ", ").removesuffix("]"))
+
+
+def best_ns(loop: Loop) -> float:
+    """CPU time of one call, in the best of rounds that are long enough for the clock."""
+    calls = 1
+    while time_ns(loop, calls) < TWIN_ROUND_NS:
+        calls *= 2
+    return min(time_ns(loop, calls) for _ in range(TWIN_ROUNDS)) / calls
+
+
+def time_ns(loop: Loop, calls: int) -> int:
+    began = time.process_time_ns()
+    loop(calls)
+    return time.process_time_ns() - began
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--out", type=Path, help="file of results; default: that of the record, for a whole run alone")
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[FIGURES] = []
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_call(item: pytest.Function) -> Iterator[None]:
-    result = yield
-    benchmark: Any = item.funcargs.get("benchmark")
-    if benchmark is not None and benchmark.stats:
-        item.config.stash[FIGURES].append(figure_of(item, benchmark))
-    return result
-
-
-def figure_of(item: pytest.Function, benchmark: Any) -> Figure:
-    stats, info = benchmark.stats.stats, benchmark.extra_info
-    scale = 1e9 / info.get("calls", 1)
-    name = item.name.removeprefix("bench_").replace("_", " ")
-    return Figure(name, stats.min * scale, stats.median * scale, info.get("goal_ns"), info.get("against", {}))
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    figures = config.stash[FIGURES]
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, exitstatus: int, config: pytest.Config) -> None:
+    figures, tell = config.stash[FIGURES], terminalreporter.write_line
     if not figures:
         return
-    rows = [["CPU time per call", "best ns", "median ns", "goal ns", "against"], *(figure.row() for figure in figures)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    terminalreporter.write_line("")
-    for name, best, median, goal, against in rows:
-        numbers = f"{best:>{widths[1]}}  {median:>{widths[2]}}  {goal:<{widths[3]}}"
-        terminalreporter.write_line(f"{name:<{widths[0]}}  {numbers}  {against}".rstrip())
+    tell(f"\n{table.render(figures)}")
+    if twins.missing:
+        tell(f"\nnot installed, so left out: {', '.join(sorted(twins.missing))} (pip install --group bench)")
+    whole = config.args == [str(HERE)] and "deselected" not in terminalreporter.stats and exitstatus == 0
+    path: Path | None = config.getoption("out") or (machine.results_file("micro") if whole else None)
+    if path is None:
+        tell("\nnot saved: this is not a whole run, and --out names no file")
+    else:
+        table.save(figures, path)
+        tell(f"\nsaved: {path}")

@@ -12,18 +12,25 @@ cdef extern from *:
     #define HP_DOMAINS 3
     static PyMemAllocatorEx hp_real[HP_DOMAINS];    /* by PyMemAllocatorDomain */
     static long long hp_asked;
+    static int hp_inside;       /* one domain takes from the next what is too large for it: that counts once */
 
     static void* hp_malloc(void* real, size_t size) {
-        hp_asked++;
-        return ((PyMemAllocatorEx*)real)->malloc(((PyMemAllocatorEx*)real)->ctx, size);
+        hp_asked += !hp_inside++;
+        void* made = ((PyMemAllocatorEx*)real)->malloc(((PyMemAllocatorEx*)real)->ctx, size);
+        hp_inside--;
+        return made;
     }
     static void* hp_calloc(void* real, size_t count, size_t size) {
-        hp_asked++;
-        return ((PyMemAllocatorEx*)real)->calloc(((PyMemAllocatorEx*)real)->ctx, count, size);
+        hp_asked += !hp_inside++;
+        void* made = ((PyMemAllocatorEx*)real)->calloc(((PyMemAllocatorEx*)real)->ctx, count, size);
+        hp_inside--;
+        return made;
     }
     static void* hp_realloc(void* real, void* block, size_t size) {
-        hp_asked++;
-        return ((PyMemAllocatorEx*)real)->realloc(((PyMemAllocatorEx*)real)->ctx, block, size);
+        hp_asked += !hp_inside++;
+        void* made = ((PyMemAllocatorEx*)real)->realloc(((PyMemAllocatorEx*)real)->ctx, block, size);
+        hp_inside--;
+        return made;
     }
     static void hp_free(void* real, void* block) {
         ((PyMemAllocatorEx*)real)->free(((PyMemAllocatorEx*)real)->ctx, block);
