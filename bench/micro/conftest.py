@@ -46,7 +46,8 @@ def tight(request: pytest.FixtureRequest, benchmark: Any, allocations: Allocatio
     """Measures `loop(calls)`, which does its work `calls` times; returns the best ns per call.
 
     Keyword arguments: calls, goal_ns (shown as met or missed), against (by name: loops that do the same work, or
-    None for one that is not installed), seed (the time in ns and the allocations that the Go service claims).
+    None for one that is not installed), seed (the time in ns and the allocations that the Go service claims),
+    group (default: the module's GROUP).
     """
 
     def measure(
@@ -56,6 +57,7 @@ def tight(request: pytest.FixtureRequest, benchmark: Any, allocations: Allocatio
         goal_ns: float | None = None,
         against: dict[str, Loop | None] | None = None,
         seed: tuple[float, float] | None = None,
+        group: str | None = None,
     ) -> float:
         benchmark.pedantic(loop, args=(calls,), rounds=ROUNDS, warmup_rounds=WARMUP_ROUNDS, iterations=1)
         if not benchmark.stats:
@@ -66,7 +68,7 @@ def tight(request: pytest.FixtureRequest, benchmark: Any, allocations: Allocatio
         if seed is not None:
             ns["seed"], blocks["seed"] = seed
         stats, scale = benchmark.stats.stats, 1e9 / calls
-        name, group = name_of(request.node), table.SEED if seed else request.module.GROUP
+        name, group = name_of(request.node), table.SEED if seed else group or request.module.GROUP
         figure = Figure(
             name, group, stats.min * scale, stats.median * scale, goal_ns, ns, allocations(loop, calls), blocks
         )
