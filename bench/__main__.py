@@ -1,7 +1,7 @@
 """All benchmarks, or one of them.
 
 python -m bench                         all, quickly: ten minutes
-python -m bench --full                  all, for the record: an hour and a half
+python -m bench --full                  all, for the record: an hour and a quarter
 python -m bench [--full] PART [OPTIONS] one; its own --help has its options
 
 Results and the page that is made from them go to build/bench, with --full to bench/results, where README takes its

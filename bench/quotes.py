@@ -77,9 +77,10 @@ def markdown(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def load_method(source: Source) -> str:
     results = Results.load(source.path)
-    machine, rounds = results.machine, results.last_round()
-    python = ".".join(machine["python"].split(".")[:2])
-    taken = f"medians of {number(rounds)} interleaved rounds in one run, {number(machine['cpus'])} cores"
+    counts = [len(record.figures["round"]) for record in results.under("user").values()]
+    rounds = " to ".join(number(count) for count in sorted({min(counts), max(counts)}))
+    python = ".".join(results.machine["python"].split(".")[:2])
+    taken = f"medians of {rounds} interleaved rounds in one run, {number(results.machine['cpus'])} cores"
     load = f"CPython {python}, {results.settings['connections']} keep-alive connections"
     links = [f"[the samples]({source.link})"]
     if source.path.with_suffix(".html").exists():
