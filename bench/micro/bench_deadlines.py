@@ -4,11 +4,15 @@
 whose timers stand far apart in memory.
 """
 
+import asyncio
+from collections.abc import Iterator
+from itertools import repeat
 from typing import Any
 
 import pytest
+import uvloop
 
-from bench.micro.conftest import Tight
+from bench.micro.conftest import Loop, Tight
 from highperf.guards.deadlines import TimeoutList, TimerWheel
 from highperf.guards.shedder import Shedder
 from tests import compiled
@@ -24,10 +28,43 @@ def loop(pytestconfig: pytest.Config) -> Any:
     return compiled.load(pytestconfig, "bench/micro/deadline_loop.pyx")
 
 
+def call_later_loop(event_loop: asyncio.AbstractEventLoop) -> Loop:
+    """A timer of uvloop for each request, cancelled at its end."""
+
+    async def timers(calls: int) -> None:
+        for _ in repeat(None, calls):
+            event_loop.call_later(0.08, id).cancel()
+
+    return lambda calls: event_loop.run_until_complete(timers(calls))
+
+
+def timeout_loop(event_loop: asyncio.AbstractEventLoop) -> Loop:
+    timeout = asyncio.timeout
+
+    async def timeouts(calls: int) -> None:
+        for _ in repeat(None, calls):
+            async with timeout(0.08):
+                pass
+
+    return lambda calls: event_loop.run_until_complete(timeouts(calls))
+
+
+@pytest.fixture
+def event_loop() -> Iterator[asyncio.AbstractEventLoop]:
+    event_loop = uvloop.new_event_loop()
+    yield event_loop
+    event_loop.close()
+
+
 @pytest.mark.parametrize("armed", ARMED)
-def bench_disarm_and_arm_in_list(tight: Tight, loop: Any, armed: str) -> None:
+def bench_disarm_and_arm_in_list(tight: Tight, loop: Any, event_loop: asyncio.AbstractEventLoop, armed: str) -> None:
     timers, timeouts = loop.Timers(ARMED[armed]), TimeoutList(80 * MS)
-    tight(lambda calls: loop.in_list(timers, timeouts, calls), goal_ns=ARM_AND_DISARM_GOAL_NS)
+    others = {"loop.call_later": call_later_loop(event_loop), "asyncio.timeout": timeout_loop(event_loop)}
+    tight(
+        lambda calls: loop.in_list(timers, timeouts, calls),
+        goal_ns=ARM_AND_DISARM_GOAL_NS,
+        against=others if ARMED[armed] == 1 else None,
+    )
     assert len(timeouts) == ARMED[armed]
 
 

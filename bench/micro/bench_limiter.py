@@ -11,10 +11,8 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from itertools import repeat
 from statistics import median
 from types import ModuleType
-from typing import Any
 
 import pytest
 
@@ -120,13 +118,3 @@ def bench_bucket_with_two_processes(
         pytest.skip("the other process never had a CPU of its own")
     name = f"bucket with two processes, {kind.__name__}"
     request.config.stash[FIGURES].append(Figure(name, GROUP, min(rounds), median(rounds), CONTENDED_NS))
-
-
-def bench_bucket_from_python(tight: Tight) -> None:
-    take: Any = TokenBucket(1e9, 10**9).take
-
-    def calls_of(calls: int) -> None:
-        for _ in repeat(None, calls):
-            take()
-
-    tight(calls_of)
