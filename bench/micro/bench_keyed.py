@@ -6,6 +6,7 @@ the table's set, and the key itself.
 
 import random
 from collections.abc import Callable
+from itertools import islice
 
 import pytest
 
@@ -54,4 +55,9 @@ def bench_keyed_newcomer(tight: Tight, take_in_turn: TakeInTurn) -> None:
     buckets = KeyedBuckets(1_000_000, 1)
     keys = addresses(50 * BATCH)
     parts = iter(keys[at : at + BATCH] for at in range(0, len(keys), BATCH))
-    tight(lambda _: take_in_turn(buckets, next(parts), 1), calls=BATCH)
+
+    def loop(calls: int) -> None:
+        for part in islice(parts, calls // BATCH):
+            take_in_turn(buckets, part, 1)
+
+    tight(loop, calls=BATCH)
