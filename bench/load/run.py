@@ -156,7 +156,7 @@ def measure(options: argparse.Namespace, known: dict[str, Peer]) -> None:
 
 
 def announce(samples: int, settings: Settings) -> None:
-    print(f"{samples} samples, about {settings.expected_s(samples) / 60:.0f} minutes on a quiet machine", flush=True)
+    print(f"{samples} samples, about {settings.expected_s(samples) / 60:.1f} min on a quiet machine", flush=True)
 
 
 def show(results: Results) -> None:

@@ -12,7 +12,7 @@ from bench.load.workloads import Workload
 Sample = dict[str, float]
 
 MOST_ERRORS = 0.01  # of the requests; a server with more of them does not do its work
-AROUND_S = 1.1  # beside the load: to start the server, to wait until the machine is quiet, to end
+AROUND_S = 1.3  # beside the load: to start the server, to wait until the machine is quiet, to end
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 from bench.load import comparison, machine, scale_plot, tables, wrk
 from bench.load.results import Results
@@ -23,6 +24,8 @@ def chosen(options: argparse.Namespace) -> list[Curve]:
         if name not in CURVES:
             sys.exit(f"bench.load.scale: {name}: no such curve; there are {', '.join(CURVES)}")
     peers = set(KNOWN) if options.peers == "all" else set(options.peers.split(","))
+    if unknown := sorted(peers - set(KNOWN)):
+        sys.exit(f"bench.load.scale: {', '.join(unknown)}: no such peer; there are {', '.join(KNOWN)}")
     curves = [CURVES[name].ask_for(peers) for name in names]
     return [curve.few() if options.quick else curve for curve in curves]
 
@@ -33,7 +36,7 @@ def everywhere(client_cpu: int) -> str:
     return ",".join(str(cpu) for cpu in cpus if cpu != client_cpu or len(cpus) <= 2)
 
 
-def measure(curves: list[Curve], results: Results, rounds: int, settings: Settings) -> None:
+def measure(curves: list[Curve], out: Path, results: Results, rounds: int, settings: Settings) -> None:
     announce(rounds * sum(len(curve.at(value)[1]) for curve in curves for value in curve.points), settings)
     turn = machine.Turn(HOLD_S)
     run = Run(results, settings, turn)
@@ -45,6 +48,7 @@ def measure(curves: list[Curve], results: Results, rounds: int, settings: Settin
                 if curve.everywhere:
                     peers = [replace(peer, cpus=everywhere(settings.client_cpu)) for peer in peers]
                 run.turns(number, peers, workload)
+        results.save(out)
     turn.give_back()
 
 
@@ -68,7 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--peers", default="all", help="names, separated by commas; of each curve's own")
     parser.add_argument("--quick", action="store_true", help=f"about two minutes: both ends and the middle, {QUICK}")
     options = comparison.parse(parser, arguments, NAME, QUICK)
-    comparison.run(NAME, options, partial(measure, chosen(options)), render, exit_unless_installed)
+    comparison.run(NAME, options, partial(measure, chosen(options), options.out), render, exit_unless_installed)
     picture = options.out.with_suffix(".svg")
     picture.write_text(scale_plot.panels(Results.load(options.out)))
     print(f"picture: {picture}")

@@ -229,7 +229,7 @@ CURVES = {
             "bodies",
             "octets of content",
             tuple(SIZES.values()),
-            (FLOOR, "highperf", WHOLE, "go-fasthttp", "go-nethttp", "granian-rsgi", "starlette", "blacksheep", "robyn"),
+            (FLOOR, "highperf", WHOLE, "go-fasthttp", "go-nethttp", "granian-rsgi", "starlette", "robyn"),
             with_content,
             receiving,
             NAMES.__getitem__,
