@@ -7,7 +7,6 @@ A passage whose file of results does not exist is left as it is.
 """
 
 import argparse
-import json
 import os
 import re
 import sys
@@ -15,7 +14,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from typing import Any
 
 from bench import figures, record, startup
 from bench.load import files, goals, observed, overload_report, refusals, tables, tls
@@ -25,6 +23,7 @@ from bench.load.overload_report import Report, formula
 from bench.load.places import RESULTS, ROOT
 from bench.load.proof import Proof
 from bench.load.results import Results
+from bench.micro import table as micro
 
 PAPERS = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
 PASSAGE = re.compile(r"(<!-- figures: ([\w-]+) -->)(.*?)(<!-- end -->)", re.DOTALL)
@@ -133,23 +132,23 @@ def load_goals(source: Source) -> str:
 # ---- micro, and single figures ---------------------------------------------------------------------------
 
 
-def micro_figures(source: Source) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = json.loads(source.path.read_text())["figures"]
-    return found
-
-
 def micro_requests(source: Source) -> str:
-    us = {figure["name"]: f"{figure['best_ns'] / 1000:.2f} µs" for figure in micro_figures(source)}
+    us = {figure.name: f"{figure.best_ns / 1000:.2f} µs" for figure in micro.load(source.path)}
     return f"health takes {us['healthz']}, `GET /users/:id` {us['get user']} and `POST /users` {us['post user']}"
 
 
 def micro_table(source: Source) -> str:
+    """What has a goal, or others beside it."""
     rows = []
-    for figure in micro_figures(source):
-        goal = "" if figure["goal_ns"] is None else f"{figure['goal_ns']:,.0f}"
-        against = ", ".join(f"{name} {ns:,.0f}" for name, ns in figure["against"].items())
-        rows.append([figure["name"], *(f"{figure[name]:,.0f}" for name in ("best_ns", "median_ns")), goal, against])
-    return markdown(["ns of CPU time", "best", "median", "goal", "others, doing the same"], rows)
+    for figure in micro.load(source.path):
+        if figure.goal_ns is not None or figure.against:
+            times = [micro.spell(ns) for ns in (figure.best_ns, figure.median_ns)]
+            against = ", ".join(f"{name} {micro.spell(ns)}" for name, ns in figure.against.items())
+            rows.append([figure.name, *times, micro.count(figure.allocations), figure.verdict, against])
+    titles = ["what", "best ns", "median ns", "allocations", "goal", "others, doing the same"]
+    return (
+        f"{markdown(titles, rows)}\n\nThese have a goal or others beside them; [the samples]({source.link}) have more."
+    )
 
 
 def startup_sentence(source: Source) -> str:

@@ -18,6 +18,9 @@ from bench.load.proof import Proof
 from bench.load.results import Results
 from bench.load.tables import Column, number
 from bench.load.workloads import WORKLOADS, Workload
+from bench.micro import table as micro_table
+from bench.micro.table import Figure as MicroFigure
+from bench.micro.table import count, spell
 
 CUT = 5  # times the shortest bar: longer ones are cut
 CUT_FIGURES = 4  # times the longest of ours, where others are beside it
@@ -164,47 +167,31 @@ def judged_figure(one: Figure) -> str:
 
 
 def micro(path: Path) -> Section:
-    data = json.loads(path.read_text())
-    groups: dict[str, list[dict[str, Any]]] = {}
-    for figure in data["figures"]:
-        groups.setdefault(figure["group"] or "", []).append(figure)
-    html = "\n".join(micro_group(name, found) for name, found in groups.items())
-    judged = [f"{one['name']}: {micro_verdict(one)}" for one in data["figures"] if one["goal_ns"] is not None]
-    return Section(html, judged, data["machine"])
+    found = micro_table.load(path)
+    groups: dict[str, list[MicroFigure]] = {}
+    for figure in found:
+        groups.setdefault(figure.group, []).append(figure)
+    html = "\n".join(micro_group(name, members) for name, members in groups.items())
+    judged = [f"{one.name}: {spell(one.best_ns)} ns, goal {one.verdict}" for one in found if one.goal_ns is not None]
+    return Section(html, judged, json.loads(path.read_text())["machine"])
 
 
-def micro_verdict(figure: dict[str, Any]) -> str:
-    if figure["goal_ns"] is None:
-        return ""
-    verdict = "met" if figure["best_ns"] <= figure["goal_ns"] else "MISSED"
-    return f"{figure['best_ns']:,.0f} ns, goal ≤ {figure['goal_ns']:,.0f} ns: {verdict}"
-
-
-def micro_group(name: str, found: list[dict[str, Any]]) -> str:
-    longest = max(ns for one in found for ns in (one["best_ns"], *one["against"].values()))
-    whole = min(longest, CUT_FIGURES * max(one["best_ns"] for one in found))
+def micro_group(name: str, found: Sequence[MicroFigure]) -> str:
+    longest = max(ns for one in found for ns in (one.best_ns, *one.against.values()))
+    whole = min(longest, CUT_FIGURES * max(one.best_ns for one in found))
     rows = [line for one in found for line in micro_rows(one, whole)]
     titles = ["CPU time of one call", "", "best ns", "median ns", "allocations", "goal"]
     return f"<h3>{escape(name)}</h3>\n{table(titles, rows)}"
 
 
-def micro_rows(figure: dict[str, Any], whole: float) -> Iterator[str]:
+def micro_rows(one: MicroFigure, whole: float) -> Iterator[str]:
     """Its own line, and one for each that does the same work."""
-    ns, median_ns, blocks = (figure[name] for name in ("best_ns", "median_ns", "allocations"))
-    goal = hypertext.inline(micro_verdict(figure).partition("goal ")[2])
-    yield row([escape(figure["name"]), bar([ns], whole), nanoseconds(ns), nanoseconds(median_ns), count(blocks), goal])
-    for name, other in figure["against"].items():
-        times = f"{other / ns:.1f} x as long" if ns else ""
-        blocks = figure.get("against_allocations", {}).get(name)
-        yield row([escape(name), bar([0, other], whole), nanoseconds(other), "", count(blocks), times], kind="twin")
-
-
-def count(allocations: float | None) -> str:
-    return "" if allocations is None else f"{allocations:,g}"
-
-
-def nanoseconds(value: float) -> str:
-    return f"{value:,.0f}" if value >= 10 else f"{value:.1f}"
+    figures_of_it = (spell(one.best_ns), spell(one.median_ns), count(one.allocations))
+    yield row([escape(one.name), bar([one.best_ns], whole), *figures_of_it, hypertext.inline(one.verdict)])
+    for name, ns in one.against.items():
+        times = f"{ns / one.best_ns:.1f} x as long" if one.best_ns else ""
+        blocks = count(one.against_allocations.get(name))
+        yield row([escape(name), bar([0, ns], whole), spell(ns), "", blocks, times], kind="twin")
 
 
 SECTIONS: dict[str, Callable[[Path], Section]] = {

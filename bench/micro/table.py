@@ -75,5 +75,9 @@ def save(figures: Sequence[Figure], path: Path) -> None:
     path.write_text(f'{{"machine": {json.dumps(machine.describe(0))},\n "figures": [\n{lines}\n ]}}\n')
 
 
+def load(path: Path) -> list[Figure]:
+    return [Figure(**entry) for entry in json.loads(path.read_text())["figures"]]
+
+
 def rounded(ns: float) -> float:
     return float(f"{ns:.4g}")

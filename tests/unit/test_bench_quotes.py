@@ -1,11 +1,11 @@
 """Passages of the papers are written from files of results, and only where there is one."""
 
-import json
 from pathlib import Path
 
 from bench import figures, quotes
 from bench.figures import Figure
 from bench.load.results import Entry, Record, Results
+from bench.micro import table
 
 PAPER = Path("/project/README.md")
 
@@ -54,18 +54,17 @@ def test_ratios_are_of_known_peers_that_were_measured(tmp_path):
 
     peers = {"floor": entry(user=4.0), "highperf": entry(user=5.0, idle=0), "unknown": entry(user=9.0)}
     Results({}, {}, peers).save(path := tmp_path / "results.json")
-    table = quotes.load_ratios(quotes.Source(path, PAPER))
-    assert "| `GET /users/:id`, `async def` handler, JSON | 1.25 |" in table
-    assert "| `GET /healthz` | - |" in table
-    assert "| memory of an idle connection | 1,978 B |" in table
-    assert "unknown" not in table
+    ratios = quotes.load_ratios(quotes.Source(path, PAPER))
+    assert "| `GET /users/:id`, `async def` handler, JSON | 1.25 |" in ratios
+    assert "| `GET /healthz` | - |" in ratios
+    assert "| memory of an idle connection | 1,978 B |" in ratios
+    assert "unknown" not in ratios
     assert "| unknown | 9.00 (1.00) | 2.25 | - |" in quotes.load_peers(quotes.Source(path, PAPER))
 
 
 def test_requests_in_process_are_quoted_in_microseconds(tmp_path):
     times = {"healthz": 231.4, "get user": 968.0, "post user": 1549.0}
-    data = {"figures": [{"name": name, "best_ns": ns} for name, ns in times.items()]}
-    (path := tmp_path / "micro.json").write_text(json.dumps(data))
+    table.save([table.Figure(name, table.SEED, ns, ns) for name, ns in times.items()], path := tmp_path / "micro.json")
     said = quotes.micro_requests(quotes.Source(path, PAPER))
     assert said == "health takes 0.23 µs, `GET /users/:id` 0.97 µs and `POST /users` 1.55 µs"
 
