@@ -195,8 +195,8 @@ def goodput(source: Source) -> str:
     return percent(Report.load(source.path).of_peak(ON, overload_report.TIMELINE_FACTOR))
 
 
-def overload_picture(source: Source) -> str:
-    return f"![Goodput under overload, with and without the guards]({source.beside('.svg')})"
+def picture(words: str) -> Callable[[Source], str]:
+    return lambda source: f"![{words}]({source.beside('.svg')})"
 
 
 def overload_table(source: Source) -> str:
@@ -237,6 +237,7 @@ QUOTES: Mapping[str, tuple[str, Callable[[Source], str]]] = {
     "deadlines": ("deadlines", single_table),
     "guards": ("guards", single_table),
     "store": ("store", single_table),
+    "scale": ("scale", picture("How the cost of a request grows")),
     "files": ("files", tables_of(files.render)),
     "tls": ("tls", tables_of(tls.render)),
     "observed": ("observed", tables_of(observed.render)),
@@ -244,7 +245,7 @@ QUOTES: Mapping[str, tuple[str, Callable[[Source], str]]] = {
     "refusals": ("refusals", tables_of(refusals.render)),
     "goodput": ("overload", goodput),
     "overload": ("overload", overload_table),
-    "overload-picture": ("overload", overload_picture),
+    "overload-picture": ("overload", picture("Goodput under overload, with and without the guards")),
     **{name: (name, proof_verdicts) for name in PROOFS},
 }
 

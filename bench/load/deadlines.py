@@ -73,7 +73,7 @@ class Finding:
 
     def figure(self) -> Figure:
         p50, p999, most = (percentile(self.late_ms, percent) for percent in (50, 99.9, 100))
-        counts = f"{len(self.late_ms):,} of 504, {self.other:,} others, {self.early:,} early"
+        counts = f"{len(self.late_ms):,} answered 504, {self.other:,} otherwise, {self.early:,} early"
         note = f"{self.in_flight:,} in flight; {counts}; p50 {p50:.2f}, p99.9 {p999:.2f}, max {most:.2f} ms"
         name, goal = f"{self.stage.name}, {self.what}: late p99", f"≤ {GOAL_MS:g}, none early" * self.stage.judged
         return Figure(name, percentile(self.late_ms, 99), "ms", goal, self.met(), note)

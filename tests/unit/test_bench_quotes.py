@@ -72,4 +72,4 @@ def test_requests_in_process_are_quoted_in_microseconds(tmp_path):
 def test_links_lead_from_the_paper_to_the_results():
     source = quotes.Source(Path("/project/bench/results/a.json"), Path("/project/docs/performance.md"))
     assert (source.link, source.beside(".svg")) == ("../bench/results/a.json", "../bench/results/a.svg")
-    assert quotes.overload_picture(source).endswith("(../bench/results/a.svg)")
+    assert quotes.picture("How")(source) == "![How](../bench/results/a.svg)"
