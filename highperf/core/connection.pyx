@@ -82,23 +82,23 @@ cdef class HttpProtocol(Incoming):
         self.worker.touch_c()
         self.wait_c(TIMER_PARTING if self.worker.draining else TIMER_HEAD)
 
-    def get_buffer(self, sizehint):
-        return self.worker.read_buffer
-
-    def buffer_updated(self, Py_ssize_t size):
+    cdef int received_c(self, Py_ssize_t size) except -1:
         cdef const char* data = self.worker.read_data
         cdef Py_ssize_t used
         self.worker.touch_c()
         if self.closing or self.transport is None:
-            self.discard_c()
-            return
+            return self.discard_c()
         if self.pending is not None:
-            self.defer_c(data, size)
-            return
+            return self.defer_c(data, size)
         used = self.receive_c(data, size)
         if used < size and not self.closing:
             self.defer_c(data + used, size - used)
-        self.after_c()
+        return self.after_c()
+
+    cdef int ended_c(self) except -1:
+        if not self.eof_received():
+            self.transport.close()
+        return 0
 
     def eof_received(self):
         # A FIN may mean "I have sent all" or "I am gone"; a running request gets a moment to
@@ -310,8 +310,8 @@ cdef class HttpProtocol(Incoming):
             memmove(pending.data, pending.data + self.pending_at, pending.size)
             self.pending_at = 0
         pending.append_c(data, size)
-        if pending.size > PENDING_LIMIT and self.transport is not None:
-            self.transport.pause_reading()
+        if pending.size > PENDING_LIMIT:
+            self.pause_reading_c()
         return 0
 
     cdef int resume_c(self) except -1:
@@ -322,8 +322,8 @@ cdef class HttpProtocol(Incoming):
             if self.pending_at == pending.size or self.closing:
                 self.wary = self.closing
                 self.release_pending_c()
-                if self.transport is not None and not self.holding:
-                    self.transport.resume_reading()
+                if not self.holding:
+                    self.resume_reading_c()
         return self.after_c()
 
     cdef int after_c(self) except -1:
@@ -498,7 +498,7 @@ cdef class HttpProtocol(Incoming):
             return 0
         self.lingering = True
         self.transport.write_eof()
-        self.transport.resume_reading()
+        self.resume_reading_c()
         return self.wait_c(TIMER_LINGER)
 
     cdef int expired_c(self, int kind) except -1:

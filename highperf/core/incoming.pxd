@@ -34,6 +34,11 @@ cdef class Incoming(Sending):
     cdef flag expects_continue  # 100 is wanted and has not been sent
     cdef flag holding           # reading is paused for the handler's sake
 
+    # reading
+    cdef flag read_before       # octets have come
+    cdef flag polled            # the worker's poller tells of them, not the transport
+    cdef flag resting           # and is not listened to
+
     # where the connection stands
     cdef flag processing        # octets that were read are being used: answers are flushed at the end of that
     cdef flag closing           # no further request; close when all is flushed
@@ -55,6 +60,14 @@ cdef class Incoming(Sending):
     cdef int conclude_c(self, int ending) except -1
     # Its answer begins.
     cdef int note_answer_c(self, int status, bytes content_type, ResponseHeaders fields) except -1
+
+    # Octets that have come lie in the worker's read buffer; the peer will send nothing more; it is gone.
+    cdef int received_c(self, Py_ssize_t size) except -1
+    cdef int ended_c(self) except -1
+    cdef int broken_c(self) except -1
+    cdef int poll_c(self) except -1
+    cdef int pause_reading_c(self) except -1
+    cdef int resume_reading_c(self) except -1
 
     # For subclasses. What has happened may have ended a wait: flush, close, set the timers.
     cdef int after_c(self) except -1

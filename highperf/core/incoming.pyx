@@ -7,16 +7,20 @@ from libc.stdlib cimport free
 from libc.string cimport memset
 from highperf.core.cycle cimport Route
 from highperf.core.file_sending cimport Sending
-from highperf.core.worker cimport Worker
+from highperf.core.polling cimport Poller
+from highperf.core.sending cimport RECEIVE_BROKEN, receive_now_c
+from highperf.core.worker cimport READ_SIZE, Worker
 from highperf.guards.deadlines cimport disarm_c
 from highperf.observe.exchange cimport ENDING_LEFT
 from highperf.observe.layout cimport NAME_UNMATCHED
+from highperf.observe.metrics cimport REASON_RESET
 from highperf.wire.chunked cimport CHUNK_DATA, CHUNK_DONE, CHUNK_FAILED, chunk_next_c
 from highperf.wire.parser cimport Head
 from highperf.wire.response cimport ResponseHeaders
 
 cdef enum:
     DISCARD_LIMIT = 64 * 1024   # unread content that is worth keeping the connection for
+    READS_AT_ONCE = 16          # before others have their turn
 
 
 cdef class Incoming(Sending):
@@ -29,6 +33,12 @@ cdef class Incoming(Sending):
 
     cdef int after_c(self) except -1:
         raise NotImplementedError("after_c")
+
+    cdef int received_c(self, Py_ssize_t size) except -1:
+        raise NotImplementedError("received_c")
+
+    cdef int ended_c(self) except -1:
+        raise NotImplementedError("ended_c")
 
     cdef Py_ssize_t break_body_c(self, const char* data, Py_ssize_t size) except -1:
         raise NotImplementedError("break_body_c")
@@ -99,6 +109,61 @@ cdef class Incoming(Sending):
         # Reading on costs less than a new connection, unless the peer waits for our word.
         return self.body_kind == BODY_LENGTH and self.body_left <= DISCARD_LIMIT and not self.expects_continue
 
+    # ---- reading ------------------------------------------------------------------------------
+
+    def get_buffer(self, sizehint):
+        return self.worker.read_buffer
+
+    def buffer_updated(self, Py_ssize_t size):
+        self.received_c(size)
+        if self.read_before and self.direct and not self.closing:
+            self.poll_c()
+        self.read_before = True
+
+    cdef int poll_c(self) except -1:
+        # From the transport to the worker's poller, unless somebody wants it to pause just now.
+        cdef Worker worker = self.worker
+        if worker.poller is None:
+            worker.poller = Poller(worker)
+        if self.transport.is_reading() and (<Poller>worker.poller).watch_c(self, self.fd):
+            self.transport.pause_reading()
+            self.polled = True
+        return 0
+
+    cdef int readable_c(self, bint ended) except -1:
+        # Edges do not come twice: what is there must be read to its end, or asked for again.
+        cdef Worker worker = self.worker
+        cdef Py_ssize_t size
+        for _ in range(READS_AT_ONCE):
+            if self.resting or self.fd < 0:
+                return 0
+            size = receive_now_c(self.fd, worker.read_data, READ_SIZE)
+            if size > 0:
+                self.received_c(size)
+                if size < READ_SIZE and not ended:
+                    return 0
+            elif size == 0:
+                self.resting = True
+                return self.ended_c()
+            elif size == RECEIVE_BROKEN:
+                self.resting = True
+                return self.broken_c()
+            else:
+                return 0
+        return (<Poller>worker.poller).again_c(self, self.fd)
+
+    cdef int broken_c(self) except -1:
+        if not self.closing:
+            self.worker.tell_c(REASON_RESET)
+        self.transport.abort()
+        return 0
+
+    cdef int disconnect_c(self) except -1:
+        if self.polled:
+            self.polled = False
+            (<Poller>self.worker.poller).unwatch_c(self, self.fd)
+        return Sending.disconnect_c(self)
+
     # ---- the reader's pace --------------------------------------------------------------------
 
     cdef int pull_c(self) except -1:
@@ -117,15 +182,28 @@ cdef class Incoming(Sending):
     cdef int read_on_c(self) except -1:
         if self.holding:
             self.holding = False
-            if self.transport is not None:
-                self.transport.resume_reading()
+            self.resume_reading_c()
         return 0
 
     cdef int hold_c(self) except -1:
         self.holding = True
         disarm_c(&self.read_timer)
-        if self.transport is not None:
+        return self.pause_reading_c()
+
+    cdef int pause_reading_c(self) except -1:
+        if self.polled:
+            self.resting = True
+        elif self.transport is not None:
             self.transport.pause_reading()
+        return 0
+
+    cdef int resume_reading_c(self) except -1:
+        if not self.polled:
+            if self.transport is not None:
+                self.transport.resume_reading()
+        elif self.resting:
+            self.resting = False
+            (<Poller>self.worker.poller).again_c(self, self.fd)
         return 0
 
     # ---- what is noted of it ------------------------------------------------------------------

@@ -52,6 +52,9 @@ cdef class Stream(TimerOwner):
     # Who is to be told when the peer is gone, though nothing of a file is being sent yet; None: nobody.
     cdef int attend_c(self, FileHolder holder) except -1
 
+    # Octets have come on its socket, or their end, or an error (ended).
+    cdef int readable_c(self, bint ended) except -1
+
     # Back-pressure: None, or a future that is done when the peer took enough.
     cdef object drained_c(self)
     # The handler wants octets of the body (again) / has enough for now.

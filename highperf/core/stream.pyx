@@ -31,6 +31,9 @@ cdef class Stream(TimerOwner):
     cdef int attend_c(self, FileHolder holder) except -1:
         raise NotImplementedError("attend_c")
 
+    cdef int readable_c(self, bint ended) except -1:
+        raise NotImplementedError("readable_c")
+
     cdef object drained_c(self):
         raise NotImplementedError("drained_c")
 

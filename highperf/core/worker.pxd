@@ -57,6 +57,7 @@ cdef class Worker:
     cdef readonly Shedder shedder
     cdef dict mounts                    # FileMounts of Response.file by (root, precompressed), or None
     cdef object send_queue              # SendQueue, or None before a file needed it
+    cdef object poller                  # Poller, or None before a connection needed it
     cdef object unrouted                # Gate of requests that no route takes, or None
     cdef list refusals                  # Refusal by Verdict, or None where the gate has its own
     cdef bytes timeout_field            # lower-case name of the field with a client's deadline, or None

@@ -309,6 +309,8 @@ cdef class Worker:
         self.gauges = None
         if self.send_queue is not None:
             self.send_queue.close()
+        if self.poller is not None:
+            self.poller.close()
         if self.access is not None:
             self.access.log.sink.flush_c()
 

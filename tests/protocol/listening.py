@@ -14,14 +14,20 @@ from highperf.core.worker import Worker
 
 PATIENCE_S = 20.0
 KIB = 1024
+MEETING = b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n"
+MEETINGS = 2  # after the second request a connection is read from by the worker itself, not by its transport
 
 Talk = Callable[[socket.socket], Awaitable[Any]]
 
 
 class Listening:
-    """A worker behind a socket on loopback, on a loop of its own."""
+    """A worker behind a socket on loopback, on a loop of its own.
 
-    def __init__(self, app: App, tls: ssl.SSLContext | None = None) -> None:
+    familiar: connections have had some requests answered before a test gets them.
+    """
+
+    def __init__(self, app: App, tls: ssl.SSLContext | None = None, *, familiar: bool = False) -> None:
+        self.familiar = familiar
         self.loop = uvloop.new_event_loop()
         self.noise: list[dict[str, Any]] = []
         self.loop.set_exception_handler(lambda _, context: self.noise.append(context))
@@ -36,7 +42,10 @@ class Listening:
             try:
                 with socket.socket() as client:
                     client.setblocking(False)
+                    client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # what is sent has then arrived
                     await self.loop.sock_connect(client, server.sockets[0].getsockname())
+                    if self.familiar:
+                        await self.meet(client)
                     result = await function(client)
                 await self.until(lambda: not self.worker.connections)
                 return result
@@ -45,6 +54,13 @@ class Listening:
                 await server.wait_closed()
 
         return self.loop.run_until_complete(asyncio.wait_for(run(), PATIENCE_S))
+
+    async def meet(self, client: socket.socket) -> None:
+        for _ in range(MEETINGS):
+            await self.loop.sock_sendall(client, MEETING)
+            octets = b""
+            while not octets.endswith(b"\r\n\r\nok"):
+                octets += await self.loop.sock_recv(client, KIB)
 
     async def until(self, holds: Callable[[], Any]) -> None:
         for _ in iter(lambda: bool(holds()), True):

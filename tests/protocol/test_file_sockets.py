@@ -54,9 +54,9 @@ def application(root: Path) -> App:
     return app
 
 
-@pytest.fixture
-def listening(root: Path) -> Iterator[Listening]:
-    listening = Listening(application(root))
+@pytest.fixture(params=[False, True], ids=["new", "familiar"])
+def listening(request: pytest.FixtureRequest, root: Path) -> Iterator[Listening]:
+    listening = Listening(application(root), familiar=request.param)
     yield listening
     assert listening.worker.shedder.running == 0
     listening.close()

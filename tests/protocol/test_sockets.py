@@ -60,9 +60,9 @@ def application() -> App:
     return app
 
 
-@pytest.fixture
-def listening() -> Iterator[Listening]:
-    listening = Listening(application())
+@pytest.fixture(params=[False, True], ids=["new", "familiar"])
+def listening(request: pytest.FixtureRequest) -> Iterator[Listening]:
+    listening = Listening(application(), familiar=request.param)
     yield listening
     listening.close()
 

@@ -1,0 +1,82 @@
+# Owns who has something to read: an epoll instance of the worker's own, which the loop has among its descriptors.
+# Must not know what is read.
+#
+# A loop's transport takes two callbacks for a read, and each of them the GIL and a context: a sixth of the instructions
+# of a small request. Here one callback deals with all connections that are ready, and each receives its octets
+# by itself. Edges are asked for, so that the system looks at a socket once for what has come, not twice, and
+# so that pausing costs no system call.
+#
+# A connection comes here with its second read: one that asks once and leaves is not worth the way. Its
+# transport has then paused reading for good, and goes on to write what the socket does not take, and to close it.
+#
+# Rules:
+# - A stream that is told reads until nothing is left, or asks to be told again.
+# - What fails in one stream ends that stream alone, as a loop has it.
+# - The pointers are borrowed: a stream leaves (unwatch_c) before its socket is closed, and before it dies.
+
+cimport cython
+from highperf.core.stream cimport Stream
+from highperf.core.worker cimport Worker
+
+import os
+
+cdef extern from *:
+    void* hp_who(const Readiness* ready)
+    void hp_nobody(Readiness* ready)
+    bint hp_ended(const Readiness* ready)
+    int hp_poller()
+    int hp_poll_control(int poller, int action, int fd, void* who)
+    int hp_poll(int poller, Readiness* ready, int room)
+
+
+@cython.final
+cdef class Poller:
+    def __init__(self, Worker worker not None):
+        self.worker = worker
+        self.epoll = hp_poller()
+        if self.epoll >= 0:
+            worker.loop.add_reader(self.epoll, self.poll)
+
+    cdef bint watch_c(self, Stream stream, int fd) except -1:
+        return self.epoll >= 0 and hp_poll_control(self.epoll, EPOLL_CTL_ADD, fd, <void*>stream) == 0
+
+    cdef int unwatch_c(self, Stream stream, int fd) except -1:
+        cdef int index
+        hp_poll_control(self.epoll, EPOLL_CTL_DEL, fd, NULL)
+        for index in range(self.at, self.count):
+            if hp_who(&self.ready[index]) == <void*>stream:
+                hp_nobody(&self.ready[index])
+        return 0
+
+    cdef int again_c(self, Stream stream, int fd) except -1:
+        hp_poll_control(self.epoll, EPOLL_CTL_MOD, fd, <void*>stream)
+        return 0
+
+    def poll(self):
+        cdef Readiness* ready
+        cdef Stream stream
+        self.count = hp_poll(self.epoll, self.ready, READY_AT_ONCE)
+        self.at = 0
+        while self.at < self.count:
+            ready = &self.ready[self.at]
+            self.at += 1
+            if hp_who(ready) != NULL:
+                stream = <Stream>hp_who(ready)
+                try:
+                    stream.readable_c(hp_ended(ready))
+                except BaseException as error:
+                    self.fail(stream, error)
+                stream = None           # what it frees, it frees before the next one's turn
+        self.count = 0
+
+    def fail(self, Stream stream not None, error):
+        self.worker.loop.call_exception_handler({
+            "message": "reading from a connection failed", "exception": error, "protocol": stream,
+        })
+        stream.close_c()
+
+    def close(self):
+        if self.epoll >= 0:
+            self.worker.loop.remove_reader(self.epoll)
+            os.close(self.epoll)
+            self.epoll = -1
