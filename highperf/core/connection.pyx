@@ -93,7 +93,7 @@ cdef class HttpProtocol(Incoming):
         used = self.receive_c(data, size)
         if used < size and not self.closing:
             self.defer_c(data + used, size - used)
-        return self.after_c()
+        return 0
 
     cdef int ended_c(self) except -1:
         if not self.eof_received():

@@ -61,7 +61,7 @@ cdef class Incoming(Sending):
     # Its answer begins.
     cdef int note_answer_c(self, int status, bytes content_type, ResponseHeaders fields) except -1
 
-    # Octets that have come lie in the worker's read buffer; the peer will send nothing more; it is gone.
+    # Octets lie in the worker's read buffer (after_c follows); the peer will send nothing more; it is gone.
     cdef int received_c(self, Py_ssize_t size) except -1
     cdef int ended_c(self) except -1
     cdef int broken_c(self) except -1

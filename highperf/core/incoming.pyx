@@ -8,7 +8,7 @@ from libc.string cimport memset
 from highperf.core.cycle cimport Route
 from highperf.core.file_sending cimport Sending
 from highperf.core.polling cimport Poller
-from highperf.core.sending cimport RECEIVE_BROKEN, receive_now_c
+from highperf.core.sending cimport RECEIVE_BROKEN, RECEIVE_NOTHING, receive_now_c
 from highperf.core.worker cimport READ_SIZE, Worker
 from highperf.guards.deadlines cimport disarm_c
 from highperf.observe.exchange cimport ENDING_LEFT
@@ -116,6 +116,7 @@ cdef class Incoming(Sending):
 
     def buffer_updated(self, Py_ssize_t size):
         self.received_c(size)
+        self.after_c()
         if self.read_before and self.direct and not self.closing:
             self.poll_c()
         self.read_before = True
@@ -136,21 +137,23 @@ cdef class Incoming(Sending):
         cdef Py_ssize_t size
         for _ in range(READS_AT_ONCE):
             if self.resting or self.fd < 0:
-                return 0
+                return self.fd >= 0
             size = receive_now_c(self.fd, worker.read_data, READ_SIZE)
             if size > 0:
                 self.received_c(size)
                 if size < READ_SIZE and not ended:
-                    return 0
-            elif size == 0:
-                self.resting = True
-                return self.ended_c()
-            elif size == RECEIVE_BROKEN:
-                self.resting = True
-                return self.broken_c()
+                    return self.fd >= 0
+            elif size == RECEIVE_NOTHING:
+                return True
             else:
-                return 0
-        return (<Poller>worker.poller).again_c(self, self.fd)
+                self.resting = True
+                self.after_c()          # what came before that leaves first
+                return self.broken_c() if size == RECEIVE_BROKEN else self.ended_c()
+        (<Poller>worker.poller).again_c(self, self.fd)
+        return True
+
+    cdef int after_read_c(self) except -1:
+        return self.after_c()
 
     cdef int broken_c(self) except -1:
         if not self.closing:

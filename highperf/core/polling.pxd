@@ -45,18 +45,25 @@ cdef extern from *:
 
 cdef enum:
     READY_AT_ONCE = 256
+    GATHERED_MOST = 16          # whose answers leave together
 
 
 cdef class Poller:
     # One per worker, made when a connection is read from for the second time.
     cdef Worker worker
-    cdef int epoll              # -1: the system has none, or it is closed
+    cdef int epoll                          # -1: the system has none, or it is closed
     cdef Readiness ready[READY_AT_ONCE]     # those that are being told, each by a borrowed pointer
-    cdef int count
-    cdef int at                 # the next of them
+    cdef int ready_count
+    cdef int at                             # the next of them
+    cdef void* gathered[GATHERED_MOST]      # those that have read, and whose answers have not left; borrowed too
+    cdef int gathered_count
+    cdef long long gathering_since_ns
 
     # The stream is told of what comes on its socket from now on; False: it cannot be.
     cdef bint watch_c(self, Stream stream, int fd) except -1
     cdef int unwatch_c(self, Stream stream, int fd) except -1
     # It has not read all: it is told once more, after others.
     cdef int again_c(self, Stream stream, int fd) except -1
+    cdef int read_c(self, Stream stream, bint ended) except -1
+    cdef int finish_reads_c(self) except -1
+    cdef int finish_read_c(self, Stream stream) except -1

@@ -12,7 +12,7 @@ class Poller:
 
     def __init__(self, worker: Worker) -> None: ...
     def poll(self) -> None:
-        """Lets each connection read that is ready, at most 256 in one call."""
+        """Lets each connection read that is ready, at most 256 in one call; the answers of up to 16 leave together."""
 
     def fail(self, stream: Stream, error: BaseException) -> None:
         """Ends a connection whose reading raised an error, and tells the loop's exception handler of it."""

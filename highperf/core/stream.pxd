@@ -52,8 +52,10 @@ cdef class Stream(TimerOwner):
     # Who is to be told when the peer is gone, though nothing of a file is being sent yet; None: nobody.
     cdef int attend_c(self, FileHolder holder) except -1
 
-    # Octets have come on its socket, or their end, or an error (ended).
+    # Octets have come on its socket, or their end, or an error (ended): it takes them in, and says whether
+    # after_read_c is to follow, for which its answers may wait.
     cdef int readable_c(self, bint ended) except -1
+    cdef int after_read_c(self) except -1
 
     # Back-pressure: None, or a future that is done when the peer took enough.
     cdef object drained_c(self)

@@ -34,6 +34,9 @@ cdef class Stream(TimerOwner):
     cdef int readable_c(self, bint ended) except -1:
         raise NotImplementedError("readable_c")
 
+    cdef int after_read_c(self) except -1:
+        raise NotImplementedError("after_read_c")
+
     cdef object drained_c(self):
         raise NotImplementedError("drained_c")
 

@@ -128,6 +128,16 @@ def test_half_closed_peer_gets_its_answers(listening: Listening) -> None:
     assert [answer.content for answer in answers] == [b"soon", LARGE, LARGE, b"now"]
 
 
+@pytest.mark.parametrize("path", [b"/now", b"/soon", b"/large"])
+def test_request_that_comes_together_with_its_peers_fin_is_answered(listening: Listening, path: bytes) -> None:
+    async def leave(client: socket.socket) -> bytes:
+        client.send(GET % path)
+        client.shutdown(socket.SHUT_WR)
+        return await listening.receive(client)
+
+    assert [answer.status for answer in answers_of(listening.talk(leave))] == [200]
+
+
 @pytest.mark.parametrize("path", [b"/large", b"/stream", b"/never", b"/now"])
 def test_reset_in_the_middle(listening: Listening, path: bytes) -> None:
     async def reset(client: socket.socket) -> None:
