@@ -23,6 +23,15 @@ BUDGETS = ["", "", "", *schedules.BUDGETS]
 STEPS = [*schedules.SAYING, "open", "open", "open", *schedules.TIMES, "leave", "fin", "announce", "drain", "newcomer"]
 # Threads end when the operating system wishes: a seed could not be replayed.
 HOWS = [how for how in schedules.HOWS if "thread" not in how]
+# Requests of all kinds, and such as open a breaker: groups, hows, steps.
+MIXTURES = [
+    (schedules.GROUPS, HOWS, STEPS),
+    (
+        ["breaking", "breaking", "all"],
+        ["fail", "fail", "wait", "outbound"],
+        ["say all", "say all", "open", "60", "leave"],
+    ),
+]
 probe = load_probe("worker")
 COUNTS = Counter[str]()
 
@@ -30,14 +39,15 @@ COUNTS = Counter[str]()
 def check(octets: bytes) -> str | None:
     choices = Choices(octets)
     server, end = choices.of(SERVERS), choices.of(schedules.ENDS)
+    groups, hows, kinds = choices.of(MIXTURES)
     talks = [
         [
-            (choices.of(schedules.GROUPS), choices.of(HOWS), choices.of(BUDGETS))
+            (choices.of(groups), choices.of(hows), choices.of(BUDGETS))
             for _ in range(1 + choices.up_to(MOST_REQUESTS - 1))
         ]
         for _ in range(1 + choices.up_to(MOST_TALKS - 1))
     ]
-    steps = [(choices.up_to(30), choices.of(STEPS)) for _ in range(choices.up_to(MOST_STEPS))]
+    steps = [(choices.up_to(30), choices.of(kinds)) for _ in range(choices.up_to(MOST_STEPS))]
     ERRORS.disabled = True  # handlers fail on purpose
     try:
         run = schedules.carry_out(probe, server, talks, steps, end)

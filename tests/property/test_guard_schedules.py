@@ -8,7 +8,8 @@ After every step:
 - Answers come in the order of the requests, one for each; a refused request's handler did not begin.
 - Nobody is told 504 before the deadline, nor later than due once time has passed. The time in which a
   handler waited for its client's content is none of its own.
-- As many permits are out as there are handlers that have not ended, and the zombies are among them.
+- As many permits are out as there are handlers that have not ended, and the zombies are among them; a breaker waits
+  for no probe when there are none.
 
 At the end nothing is left: no permit, no timer, no buffer, and a breaker that opened lets itself be closed.
 """
@@ -270,6 +271,7 @@ class Run:
         worker = self.wire.worker
         assert worker.shedder.running == self.probe.running(worker) == self.running
         assert 0 <= worker.zombies <= self.running
+        assert self.running or not self.probe.probing(self.db)
         assert self.probe.deadlines(worker) <= self.running
         for talk in self.talks:
             for asked, answer in talk.hear():

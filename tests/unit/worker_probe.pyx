@@ -2,7 +2,9 @@
 
 from highperf.core.cycle cimport Route
 from highperf.core.worker cimport Worker
+from highperf.guards.breaker cimport STATE, STATE_SHIFT, CircuitBreaker
 from highperf.guards.deadlines cimport TimeoutList
+from highperf.segment cimport load_word
 
 
 def deadlines(Worker worker not None):
@@ -25,6 +27,11 @@ def running(Worker worker not None):
         if route.gate is not None:
             total += route.gate.running
     return total
+
+
+def probing(CircuitBreaker breaker not None):
+    """Whether the breaker waits for the outcome of a probe."""
+    return load_word(&breaker.words[STATE]) >> STATE_SHIFT == 2
 
 
 def now(Worker worker not None):
