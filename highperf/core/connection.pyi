@@ -14,12 +14,6 @@ class HttpProtocol(Incoming):
     def connection_made(self, transport: BaseTransport) -> None:
         """The peer is there; its first head must be complete within the read timeout."""
 
-    def get_buffer(self, sizehint: int) -> memoryview:
-        """The worker's read buffer; ``sizehint`` is ignored."""
-
-    def buffer_updated(self, size: int) -> None:
-        """That many octets were read into the buffer."""
-
     def eof_received(self) -> bool:
         """The peer has sent its last octet; True while a request may still be answered."""
 

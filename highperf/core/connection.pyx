@@ -24,7 +24,7 @@ from libc.string cimport memmove
 from highperf.core.body cimport BodyReader
 from highperf.core.cycle cimport (
     ROUTE_HANDLER, Match, RequestCycle, Route, answer_directly_c, choose_route_c, find_endpoint_c,
-    problem_c, send_response_c, start_cycle_c,
+    problem_c, run_cycle_c, send_response_c, start_cycle_c,
 )
 from highperf.core.gate cimport Gate
 from highperf.core.incoming cimport BODY_CHUNKED, BODY_LENGTH, BODY_NONE, Incoming
@@ -230,9 +230,7 @@ cdef class HttpProtocol(Incoming):
                 cycle = start_cycle_c(worker, self, head, endpoint, &match)
             cycle.admitted_c(gate, self.body)
             self.cycle = cycle
-            worker.behind = True
-            cycle.begin_c(route.handler, cycle.request)
-            worker.behind = True        # again: the handler may have asked for the time, and gone on
+            run_cycle_c(worker, cycle, route)
         cycle = None
         self.settle_head_c(head)
         return used

@@ -79,6 +79,7 @@ cdef Route choose_route_c(Worker worker, Head head, Endpoint endpoint)
 cdef RequestCycle start_cycle_c(
     Worker worker, Stream stream, Head head, Endpoint endpoint, Match* match
 )
+cdef int run_cycle_c(Worker worker, RequestCycle cycle, Route route) except -1
 cdef int answer_directly_c(
     Worker worker, Stream stream, Head head, Route route, Endpoint endpoint, const Match* match
 ) except -1

@@ -23,7 +23,7 @@ from highperf.observe.traces cimport is_sampled
 from highperf.wire.parser cimport METHOD_CONNECT, METHOD_GET, METHOD_HEAD, METHOD_OPTIONS, Head
 from highperf.wire.request cimport decode_path_c, has_percent_c
 from highperf.wire.response cimport (
-    Response, ResponseHeaders, checked_status_c, encode_builtin_c, encode_json_c, reason_c, response_from_c,
+    Response, ResponseHeaders, checked_status_c, encode_json_c, part_octets_c, reason_c, response_from_c,
 )
 from highperf.wire.router cimport Endpoint
 
@@ -37,11 +37,9 @@ cdef extern from "Python.h":
     object PyContext_Copy(object context)
 
 cdef object CancelledError = asyncio.CancelledError
-cdef bytes PLAIN = b"text/plain"
-cdef bytes JSON = b"application/json"
+cdef bytes PLAIN = b"text/plain", JSON = b"application/json"
 cdef bytes PROBLEM = b"application/problem+json"
-cdef bytes OK = b"ok"
-cdef bytes READY = b"ready"
+cdef bytes OK = b"ok", READY = b"ready"
 cdef dict RETRY_SOON = {"Retry-After": "1", "Cache-Control": "no-store"}
 
 
@@ -222,18 +220,8 @@ def problem_for(error, Request request not None):
     return problem_c(status, error.detail, path_of(request.head), request.id, error.members, error.headers)
 
 
-cdef bytes part_octets(object part):
-    if isinstance(part, str):
-        return (<str>part).encode("utf-8")
-    if isinstance(part, (bytes, bytearray, memoryview)):
-        return bytes(part)
-    raise TypeError(f"a part of a stream must be bytes or str, not {type(part).__name__}")
-
-
-cdef inline int send_whole_c(
-    Stream stream, int status, bytes content_type, bytes content, ResponseHeaders headers
-) except -1:
-    stream.start_c(status, content_type, PyBytes_GET_SIZE(content), headers)
+cdef inline int send_whole_c(Stream stream, int status, bytes kind, bytes content, ResponseHeaders headers) except -1:
+    stream.start_c(status, kind, PyBytes_GET_SIZE(content), headers)
     return stream.send_c(PyBytes_AS_STRING(content), PyBytes_GET_SIZE(content), content)
 
 
@@ -252,7 +240,10 @@ async def close_source(source):
 
 cdef RequestCycle start_cycle_c(Worker worker, Stream stream, Head head, Endpoint endpoint, Match* match):
     cdef Request request = Request.__new__(Request)
-    cdef RequestCycle cycle = RequestCycle.__new__(RequestCycle)
+    cdef RequestCycle cycle = <RequestCycle>worker.spare_cycle
+    if cycle is None:
+        cycle = RequestCycle.__new__(RequestCycle)
+    worker.spare_cycle = None
     request.worker = worker
     request.stream_ = stream
     request.head = head
@@ -276,6 +267,17 @@ cdef RequestCycle start_cycle_c(Worker worker, Stream stream, Head head, Endpoin
         if is_sampled(&request.trace_known):
             worker.tracer.open_c(stream, head, cycle._context)
     return cycle
+
+
+cdef int run_cycle_c(Worker worker, RequestCycle cycle, Route route) except -1:
+    # Most end in their first step, and serve the next request. The one reference is our caller's.
+    worker.behind = True
+    cycle.begin_c(route.handler, cycle.request)
+    worker.behind = True            # again: the handler may have asked for the time, and gone on
+    if cycle.stream is None and cycle.gate is None and cycle.renew_c(1):
+        cycle.started = cycle.streaming = cycle.missed = False
+        worker.spare_cycle = cycle
+    return 0
 
 
 @cython.final
@@ -310,7 +312,7 @@ cdef class RequestCycle(StepTask):
                 return close_source((<Response>result).source)
             return None
         if type(result) is dict:            # the most frequent answer needs no Response
-            self.answer_c(200, JSON, encode_builtin_c(result), None)
+            self.answer_c(200, JSON, encode_json_c(result), None)
             return None
         response = <Response>result if type(result) is Response else response_from_c(result)
         if response.source is not None:
@@ -521,7 +523,7 @@ cdef class RequestCycle(StepTask):
         try:
             if not self.head_only:
                 async for part in source:
-                    octets = part_octets(part)
+                    octets = part_octets_c(part)
                     if self.stream is None:
                         return
                     self.start_parts_c(response)

@@ -1,4 +1,4 @@
-# Owns the content of the request that a connection is receiving: how HTTP/1.1 frames it, who takes it,
+# Owns reading from a connection, and the content of the request that it receives: how HTTP/1.1 frames it, who takes it,
 # when reading stops, and what is noted of that request for observers. Must not know heads, answers, nor what
 # a refusal looks like: subclasses do.
 

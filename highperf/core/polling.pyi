@@ -1,6 +1,9 @@
+from typing import final
+
 from highperf.core.stream import Stream
 from highperf.core.worker import Worker
 
+@final
 class Poller:
     """Tells the connections of a worker that there is something to read, all that are ready in one callback.
 

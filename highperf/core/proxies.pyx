@@ -100,6 +100,10 @@ cdef class TrustedProxies:
         cdef Walk walk
         cdef Claim legacy, standard
         find_lines_c(head, &lines)
+        if lines.forwarded_for < 0 and lines.forwarded_proto < 0 and lines.forwarded < 0:
+            origin.kind = ORIGIN_PEER
+            origin.scheme = SCHEME_NONE
+            return
         begin_walk_c(head, lines.forwarded_for, &walk)
         self.follow_c(head, &walk, False, &legacy)
         if lines.forwarded_proto >= 0:

@@ -28,6 +28,8 @@ cdef class StepTask(TimerOwner):
     cdef object name                    # None: Task-like name made when asked for
 
     cdef int begin_c(self, object function, object argument) except -1
+    # Ended in its first step, and nobody can have it but for this many references: it is as new again.
+    cdef bint renew_c(self, Py_ssize_t references) noexcept
     cdef bint cancel_c(self, object message) except -1
 
     # For subclasses. returned_c may give another coroutine to go on with.

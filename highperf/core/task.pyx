@@ -15,6 +15,7 @@
 #   context of exceptions that have nothing to do with it.
 
 from cpython.object cimport PyObject
+from cpython.ref cimport Py_REFCNT
 
 import asyncio                          # before _asyncio, which Python 3.11 else makes twice: no task is known then
 import _asyncio
@@ -28,6 +29,9 @@ cdef extern from *:
     static inline int hp_is_awaitable(PyObject* value) {
         PyAsyncMethods* methods = Py_TYPE(value)->tp_as_async;
         return methods != NULL && methods->am_await != NULL;
+    }
+    static inline int hp_has_weak_references(PyObject* value) {
+        return *(PyObject**)((char*)value + Py_TYPE(value)->tp_weaklistoffset) != NULL;
     }
     /* The exception that is set, and no longer set: as it was raised, without a frame of ours. */
     static inline PyObject* hp_take_raised(void) {
@@ -47,6 +51,7 @@ cdef extern from *:
     }
     """
     bint hp_is_awaitable(object value)
+    bint hp_has_weak_references(object value)
     object hp_take_raised()
 
 cdef extern from "Python.h":
@@ -143,6 +148,18 @@ cdef class StepTask(TimerOwner):
         finally:
             PyContext_Exit(self._context)
         return 0
+
+    cdef bint renew_c(self, Py_ssize_t references) noexcept:
+        if self.state != TASK_RETURNED or self.registered or Py_REFCNT(self) > references:
+            return False
+        if self._callbacks is not None or self.name is not None or self.cancel_requests or self._must_cancel:
+            return False
+        if hp_has_weak_references(self):
+            return False
+        self.state = TASK_PENDING
+        self.outcome = None
+        self._context = None
+        return True
 
     cdef int call_c(self, object function, object argument) except -1:
         cdef PyObject* value = PyObject_CallOneArg(function, argument)

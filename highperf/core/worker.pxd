@@ -57,6 +57,7 @@ cdef class Worker:
     cdef readonly Shedder shedder
     cdef dict mounts                    # FileMounts of Response.file by (root, precompressed), or None
     cdef object send_queue              # SendQueue, or None before a file needed it
+    cdef object spare_cycle             # a RequestCycle that has ended and that nobody holds, or None
     cdef object poller                  # Poller, or None before a connection needed it
     cdef object unrouted                # Gate of requests that no route takes, or None
     cdef list refusals                  # Refusal by Verdict, or None where the gate has its own

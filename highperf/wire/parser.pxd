@@ -8,6 +8,7 @@
 
 from libc.stdint cimport int64_t, uint32_t
 
+from highperf.wire.authority cimport LastAuthority
 from highperf.wire.buffers cimport Buffer, BufferPool
 from highperf.wire.methods cimport (
     METHOD_CONNECT, METHOD_COUNT, METHOD_DELETE, METHOD_GET, METHOD_HEAD, METHOD_OPTIONS,
@@ -69,6 +70,8 @@ cdef class Head:
 
     # failure
     cdef int error              # ParseError, 0 = none
+
+    cdef LastAuthority last_host    # of all requests that this one was used for
 
     # progress of an unfinished head (private to parser.pyx)
     cdef int state              # 0 until the request line is complete

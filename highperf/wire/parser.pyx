@@ -17,7 +17,7 @@ from libc.stdint cimport INT64_MAX
 from libc.stdlib cimport free, realloc
 from libc.string cimport memchr, memcmp
 
-from highperf.wire.authority cimport is_authority
+from highperf.wire.authority cimport is_authority, is_authority_again
 from highperf.wire.chars cimport (
     HP_TARGET, HP_TOKEN, hex_value, is_blank, is_class, is_digit, same_lower, same_token,
     skip_blanks, skip_class, skip_name, skip_path, skip_query, skip_value,
@@ -490,7 +490,7 @@ cdef int weigh_host(Head head, const Field* field, const char* value, const char
     if head.seen & SEEN_HOST:
         return ERROR_HOST_REPEATED
     head.seen |= SEEN_HOST
-    if not is_authority(value, end, False):
+    if not is_authority_again(&head.last_host, value, end):
         return ERROR_HOST_SYNTAX
     if not head.seen & SEEN_TARGET_AUTHORITY:
         head.authority = field.value

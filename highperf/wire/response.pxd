@@ -53,7 +53,7 @@ cdef int write_head_c(Buffer out, StandingFields standing, int status, bytes con
                       ResponseHeaders headers, int persistence, const char* extra, Py_ssize_t extra_size) except -1
 cdef int write_chunk_size_c(Buffer out, Py_ssize_t size) except -1
 cdef bytes encode_json_c(object value)
-cdef bytes encode_builtin_c(object value)
+cdef bytes part_octets_c(object part)    # of a stream
 cdef Response response_from_c(object value)
 cdef int checked_status_c(object status) except -1
 cdef str reason_c(int status)

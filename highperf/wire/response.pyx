@@ -316,15 +316,18 @@ def encode_default(value):
     raise TypeError(f"{type(value).__name__} is not JSON serializable")
 
 
-cdef bytes encode_builtin_c(object value):
-    # encode_json_c for dict and list, which spares them the question whether they are a Struct.
-    return dumps(value, encode_default)
-
-
 cdef bytes encode_json_c(object value):
-    if isinstance(value, struct_type):
+    if type(value) is not dict and type(value) is not list and isinstance(value, struct_type):
         return encode_struct(value)
     return dumps(value, encode_default)
+
+
+cdef bytes part_octets_c(object part):
+    if isinstance(part, str):
+        return (<str>part).encode("utf-8")
+    if isinstance(part, (bytes, bytearray, memoryview)):
+        return bytes(part)
+    raise TypeError(f"a part of a stream must be bytes or str, not {type(part).__name__}")
 
 
 cdef inline Response make_response(int status, bytes body, bytes content_type):
