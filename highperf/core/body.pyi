@@ -17,4 +17,4 @@ class BodyReader:
         """At most ``size`` octets (-1: all there are) as soon as there are any; ``b""`` at the end."""
 
     def parts(self) -> AsyncIterator[bytes]:
-        """The content in parts, as they come."""
+        """The content in parts, as they come, of at most 64 KiB each unless a reader of the whole gave up before."""

@@ -1,14 +1,20 @@
 # Owns the octets of a request's content between the wire, which feeds, and a handler, which
 # reads. Must not know how content is framed.
 #
+# Octets are written once, into the bytes object that a reader will get and that nobody else sees before (`room`): the
+# wire feeds them, or receives them right into it. A reader of the whole of a known length has it made at that
+# length; whoever reads in parts gets such as fit the processor's cache, whose memory the allocator has just had
+# back. What little has come lies in little memory, whatever was announced.
+#
 # A small body has usually arrived with its head, so reading it waits for nothing. Otherwise one
 # reader waits on one future. Back-pressure: above HIGH_WATER unread octets the stream is told to
 # hold, and to go on when a reader has emptied the buffer; a reader that collects the whole is
 # bounded by the limit instead.
 
 cimport cython
-from cpython.bytes cimport PyBytes_FromStringAndSize
-from libc.string cimport memmove
+from cpython.bytes cimport _PyBytes_Resize
+from cpython.object cimport PyObject
+from libc.string cimport memcpy
 from highperf.core.worker cimport Worker
 from highperf.guards.deadlines cimport Timer
 from highperf.observe.metrics cimport REASON_BODY_TOO_LARGE
@@ -17,6 +23,17 @@ from highperf.errors import HTTPError
 
 cdef enum:
     HIGH_WATER = 256 * 1024
+    PART_SIZE = 64 * 1024       # the most that a part has
+    LITTLE = 1024               # room of the first one
+    DIRECT_FROM = 32 * 1024     # received so far: whoever sent so much is given a whole part's room for the next
+
+cdef extern from *:
+    # Of a pointer that owns its object, not of an object.
+    PyObject* new_bytes "PyBytes_FromStringAndSize"(const char* octets, Py_ssize_t size) except NULL
+    char* octets_of "PyBytes_AS_STRING"(PyObject* room) noexcept
+    Py_ssize_t size_of "PyBytes_GET_SIZE"(PyObject* room) noexcept
+    void Py_XDECREF(PyObject* room)
+    void Py_DECREF(PyObject* room)
 
 
 cdef BodyReader empty_body_c(Worker worker):
@@ -32,31 +49,106 @@ cdef class BodyReader:
     def __init__(self):
         raise TypeError("body readers are made by the server")
 
+    def __cinit__(self):
+        self.length = -1
+
+    def __dealloc__(self):
+        Py_XDECREF(self.room)
+
     # ---- the wire's side ----------------------------------------------------------------------
 
     cdef int feed_c(self, const char* octets, Py_ssize_t size) except -1:
+        cdef Py_ssize_t step
         if self.error is not None or size == 0:
             return 0
-        self.received += size
-        if self.received > self.limit:
+        if self.received + size > self.limit:
             self.worker.tell_c(REASON_BODY_TOO_LARGE)
             return self.fail_c(HTTPError(413, f"the body is larger than {self.limit} bytes"))
-        if self.data is None:
-            self.data = self.worker.pool.acquire_c(size)
-            self.taken = 0
-        elif self.taken > self.data.size // 2:
-            self.close_up_c()
-        self.data.append_c(octets, size)
-        if not self.collecting and not self.held and self.unread_c() > HIGH_WATER and self.stream is not None:
+        while True:
+            step = min(size, self.make_room_c(size))
+            memcpy(octets_of(self.room) + self.filled, octets, step)
+            if step == size:
+                return self.filled_c(step)
+            self.filled_c(step)
+            octets += step
+            size -= step
+
+    cdef Py_ssize_t room_c(self, char** at) except -1:
+        cdef Py_ssize_t size
+        if self.length < 0 or self.error is not None or not (self.collecting or self.received >= DIRECT_FROM):
+            return 0
+        if self.room != NULL and size_of(self.room) - self.filled < min(PART_SIZE // 2, self.length - self.received):
+            self.put_by_c()             # its rest is not worth a call
+        size = self.make_room_c(PART_SIZE)
+        at[0] = octets_of(self.room) + self.filled
+        return size
+
+    cdef int filled_c(self, Py_ssize_t size) except -1:
+        self.filled += size
+        self.unread += size
+        self.received += size
+        if self.collecting:
+            return 0
+        if not self.held and self.unread > HIGH_WATER and self.stream is not None:
             self.held = True
             self.stream.hold_c()
         return self.wake_c()
 
-    cdef int close_up_c(self) except -1:
-        # A reader that takes a size of its own may never empty the buffer.
-        self.data.size -= self.taken
-        memmove(self.data.data, self.data.data + self.taken, self.data.size)
-        self.taken = 0
+    cdef Py_ssize_t make_room_c(self, Py_ssize_t size) except -1:
+        cdef Py_ssize_t capacity = 0 if self.room == NULL else size_of(self.room)
+        if capacity > self.filled:
+            return capacity - self.filled
+        if capacity >= PART_SIZE and not self.collecting:
+            self.put_by_c()
+            capacity = 0
+        capacity = max(capacity * 2, LITTLE, self.filled + size)
+        if not self.collecting:
+            capacity = min(capacity, PART_SIZE)
+        if self.length >= 0:
+            capacity = min(capacity, self.filled + self.length - self.received)
+        if self.room == NULL:
+            self.new_room_c(capacity)
+        else:
+            self.resize_room_c(capacity)
+        return capacity - self.filled
+
+    cdef int new_room_c(self, Py_ssize_t capacity) except -1:
+        self.room = new_bytes(NULL, capacity)
+        if capacity >= PART_SIZE:
+            self.worker.pool.passing_c(capacity)
+        return 0
+
+    cdef int resize_room_c(self, Py_ssize_t capacity) except -1:
+        try:
+            _PyBytes_Resize(&self.room, capacity)
+        except MemoryError as error:        # and what was in it is lost
+            self.error = error
+            self.drop_data_c()
+            raise
+        if capacity >= PART_SIZE:
+            self.worker.pool.passing_c(capacity)
+        return 0
+
+    cdef bytes seal_c(self):
+        # What is in the room; nothing is written there any more.
+        cdef bytes part
+        if self.room == NULL:
+            return b""
+        if self.filled < size_of(self.room):
+            self.resize_room_c(self.filled)
+        part = <bytes>self.room
+        Py_DECREF(self.room)
+        self.room = NULL
+        self.filled = 0
+        return part
+
+    cdef int put_by_c(self) except -1:
+        if self.full is None:
+            self.full = []
+        if self.filled:
+            self.full.append(self.seal_c())
+        Py_XDECREF(self.room)
+        self.room = NULL
         return 0
 
     cdef int end_c(self) except -1:
@@ -74,7 +166,7 @@ cdef class BodyReader:
         # The request is over: whatever was not read is not wanted any more.
         self.stream = None
         self.postponed = NULL
-        if self.error is None and (self.data is not None or not self.complete):
+        if self.error is None and (self.unread or not self.complete):
             self.error = RuntimeError("the request is over, its body cannot be read any more")
         self.drop_data_c()
         return self.wake_c()
@@ -89,9 +181,10 @@ cdef class BodyReader:
         return 0
 
     cdef int drop_data_c(self) except -1:
-        if self.data is not None:
-            self.worker.pool.release_c(self.data)
-            self.data = None
+        Py_XDECREF(self.room)
+        self.room = NULL
+        self.full = None
+        self.filled = self.unread = 0
         return 0
 
     # ---- the time that its reader waited ------------------------------------------------------
@@ -121,20 +214,21 @@ cdef class BodyReader:
 
     # ---- the reader's side --------------------------------------------------------------------
 
-    cdef Py_ssize_t unread_c(self) noexcept:
-        return 0 if self.data is None else self.data.size - self.taken
-
     cdef bytes take_c(self, Py_ssize_t size):
-        cdef Py_ssize_t unread = self.unread_c()
+        # At most size octets, of one part.
         cdef bytes part
-        if size < 0 or size > unread:
-            size = unread
-        if size == 0:
-            return b""
-        part = PyBytes_FromStringAndSize(self.data.data + self.taken, size)
-        self.taken += size
-        if self.taken == self.data.size:
-            self.drop_data_c()
+        cdef Py_ssize_t left
+        if not self.full:
+            self.full = [self.seal_c()]
+        part = <bytes>self.full[0]
+        left = len(part) - self.taken
+        if size < 0 or size >= left:
+            del self.full[0]
+            size = left
+        if size < len(part):
+            part = part[self.taken:self.taken + size]
+        self.taken = self.taken + size if size < left else 0
+        self.unread -= size
         return part
 
     cdef object waiter_c(self):
@@ -157,17 +251,42 @@ cdef class BodyReader:
         if not self.complete:
             return None
         if self.whole is None:
-            self.whole = self.take_c(-1)
-            self.taken = 0
+            if self.full:
+                self.put_by_c()
+                self.whole = b"".join(self.full)
+            else:
+                self.whole = self.seal_c()
+            self.drop_data_c()
         return self.whole
+
+    cdef int collect_c(self) except -1:
+        # All goes into one room from now on.
+        cdef Py_ssize_t capacity = self.unread + PART_SIZE if self.length < 0 else self.length
+        cdef bytes start
+        if self.collecting:
+            return 0
+        self.collecting = True
+        if not self.full and self.room != NULL and (self.length < 0 or size_of(self.room) == capacity):
+            return 0
+        self.put_by_c()
+        self.new_room_c(capacity)
+        for part in self.full:
+            start = part
+            memcpy(octets_of(self.room) + self.filled, <const char*>start, len(start))
+            self.filled += len(start)
+        self.full = None
+        return 0
 
     async def read_all(self):
         cdef bytes whole = self.whole_c()
-        self.collecting = True
         while whole is None:
+            waiter = self.waiter_c()
             try:
-                await self.waiter_c()
+                self.collect_c()
+                await waiter
             except BaseException:
+                waiter.cancel()
+                self.collecting = False
                 self.give_up_c()
                 raise
             whole = self.whole_c()
@@ -183,23 +302,29 @@ cdef class BodyReader:
             self.taken += len(part)
             return part
         self.streamed = True
-        while self.data is None and not self.complete and self.error is None:
+        while self.unread == 0 and not self.complete and self.error is None:
             try:
                 await self.waiter_c()
             except BaseException:
                 self.give_up_c()
                 raise
+        return self.next_c(size)
+
+    cdef bytes next_c(self, Py_ssize_t size):
+        cdef bytes part
         if self.error is not None:
             raise self.error
+        if self.unread == 0:
+            return b""
         part = self.take_c(size)
-        if self.held and self.data is None and self.stream is not None:
+        if self.held and self.unread == 0 and self.stream is not None:
             self.held = False
             self.stream.pull_c()
         return part
 
     async def parts(self):
         while True:
-            part = await self.read(-1)
+            part = self.next_c(-1) if self.unread and self.streamed else await self.read(-1)
             if not part:
                 return
             yield part

@@ -258,6 +258,7 @@ cdef class HttpProtocol(Incoming):
             self.body.worker = self.worker
             self.body.stream = self
             self.body.limit = limit
+            self.body.length = -1 if head.chunked else head.content_length
         if head.chunked:
             self.body_kind = BODY_CHUNKED
             self.chunks = <ChunkDecoder*>calloc(1, sizeof(ChunkDecoder))

@@ -45,6 +45,7 @@ cdef class Incoming(Sending):
     cdef flag wary              # close by lingering: the peer may still be sending
 
     cdef Py_ssize_t feed_body_c(self, const char* data, Py_ssize_t size) except -1
+    cdef int body_filled_c(self, Py_ssize_t size) except -1
     cdef Py_ssize_t feed_chunks_c(self, const char* data, Py_ssize_t size) except -1
     cdef int end_body_c(self) except -1
     # Before and after some of the content came: the peer's time begins and ends.

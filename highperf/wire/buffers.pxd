@@ -28,7 +28,8 @@ cdef class Buffer:
 cdef class BufferPool:
     cdef list spare                         # CLASS_COUNT stacks of released buffers
     cdef Py_ssize_t low_water[CLASS_COUNT]  # a stack's least depth since the last trim: what nobody needed
-    cdef Py_ssize_t freed_bytes             # by trim, since the allocator last returned pages
+    cdef Py_ssize_t freed_bytes             # by trim or soon by others, since the allocator last returned pages
+    cdef bint keeping                       # it keeps them until then
     cdef readonly Py_ssize_t limit_bytes
     cdef readonly Py_ssize_t held_bytes
     cdef readonly Py_ssize_t in_use
@@ -38,4 +39,7 @@ cdef class BufferPool:
     cdef Buffer acquire_c(self, Py_ssize_t capacity)
     cdef int release_c(self, Buffer buffer) except -1
     cdef int forget_c(self, Buffer buffer) except -1
+    # A large block that is not the pool's is taken from the allocator, and given back before long: its pages are
+    # kept for the next one, until trim.
+    cdef void passing_c(self, Py_ssize_t octets) noexcept
     cdef int trim_c(self) except -1

@@ -5,7 +5,9 @@
 # has now. Two bounds keep the pool honest: nothing above KEEP_LIMIT is kept, and no more than
 # limit_bytes in all; and trim, called once a second, frees half of what no one has needed since
 # the last call, so that a burst's memory goes back. The allocator would keep it for itself while
-# anything younger lives above it, so from time to time it is told to return whole pages.
+# anything younger lives above it, so from time to time it is told to return whole pages. Then it need not
+# do so by itself: where large blocks come and go (the content of requests, which is not the pool's), it would
+# have each page cleared by the system again and again, which takes as long as to receive what goes there.
 #
 # A buffer knows the pool that lent it until it is released, so a pool takes back each of its
 # own once and nothing else, and in_use stays true when a buffer is lost. The pool does not know
@@ -26,18 +28,22 @@ cdef enum:
     SMALLEST_BITS = 7
     USUAL = 1024
     RETURN_AT = 1024 * 1024     # freed octets that are worth a millisecond of the allocator's work
+    KEEP_PAGES = 64 * 1024 * 1024   # free at the heap's end, until trim; blocks of a quarter of it are mapped as ever
 
 cdef extern from *:
     """
     #if defined(__GLIBC__)
     #include <malloc.h>
     #define HP_RETURN_PAGES() ((void)malloc_trim(0))
+    #define HP_KEEP_PAGES(most) ((void)mallopt(M_TRIM_THRESHOLD, most), (void)mallopt(M_MMAP_THRESHOLD, (most) / 4))
     #else
     #define HP_RETURN_PAGES() ((void)0)
+    #define HP_KEEP_PAGES(most) ((void)0)
     #endif
     """
     Py_ssize_t PY_SSIZE_T_MAX
     void HP_RETURN_PAGES() nogil
+    void HP_KEEP_PAGES(int most) nogil
 
 
 cdef extern from *:
@@ -219,6 +225,12 @@ cdef class BufferPool:
             buffer.lender = None
             self.in_use -= 1
         return 0
+
+    cdef void passing_c(self, Py_ssize_t octets) noexcept:
+        if not self.keeping:
+            self.keeping = True
+            HP_KEEP_PAGES(KEEP_PAGES)
+        self.freed_bytes += octets
 
     cdef int trim_c(self) except -1:
         cdef int index

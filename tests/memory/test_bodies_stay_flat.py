@@ -1,5 +1,6 @@
-"""A body of 200 MB passes through a handler in a process whose memory does not grow."""
+"""A body of 200 MB passes through a handler in a process whose memory does not grow; what whole ones took goes back."""
 
+import platform
 import subprocess
 import sys
 
@@ -90,3 +91,65 @@ def test_memory_does_not_grow_with_a_body_that_is_taken_in_parts(how: str) -> No
     command = [sys.executable, "-c", SCRIPT, how, str(10 * MIB), str(200 * 1000 * 1000)]
     grown = int(subprocess.check_output(command, text=True, timeout=120))
     assert grown < 2 * MIB
+
+
+WHOLE = """
+import asyncio, socket, sys, threading
+import uvloop
+from highperf import App, Request
+from highperf.config import Layers, resolve
+from highperf.core.worker import Worker
+
+SIZE, CLIENTS, ROUNDS = int(sys.argv[1]), 8, 4
+app = App(limit_request_body=SIZE)
+younger = []
+
+
+@app.post("/")
+async def load(request: Request) -> str:
+    whole = await request.body()
+    younger.append(bytes(2000))  # lives on above it
+    await asyncio.sleep(0)
+    return str(len(whole))
+
+
+def resident_bytes():
+    with open("/proc/self/status") as status:
+        return next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmRSS"))
+
+
+async def send(address):
+    client = socket.create_connection(address)
+    client.setblocking(False)
+    for _ in range(ROUNDS):
+        await loop.sock_sendall(client, b"POST / HTTP/1.1\\r\\nHost: a\\r\\nContent-Length: %d\\r\\n\\r\\n" % SIZE)
+        await loop.sock_sendall(client, content)
+        assert (await loop.sock_recv(client, 1000)).endswith(str(SIZE).encode())
+    client.close()
+
+
+async def run():
+    server = await loop.create_server(worker.connection, "127.0.0.1", 0)
+    address = server.sockets[0].getsockname()
+    await asyncio.gather(*[send(address) for _ in range(CLIENTS)])
+    before = resident_bytes()
+    while worker.pool.held_bytes:
+        worker.advance(1)
+    print(before - start, resident_bytes() - start)
+    server.close()
+
+
+loop = uvloop.new_event_loop()
+worker = Worker(app.build(), resolve(Layers(app=app.defaults)), loop, app=app)
+content = bytes(SIZE)
+start = resident_bytes()
+loop.run_until_complete(run())
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other allocators decide for themselves")
+@pytest.mark.parametrize("size", [200 * 1024, MIB, 10 * MIB])
+def test_memory_of_whole_bodies_goes_back(size: int) -> None:
+    command = [sys.executable, "-c", WHOLE, str(size)]
+    after, left = map(int, subprocess.check_output(command, text=True, timeout=120).split())
+    assert left < 3 * MIB, after
