@@ -31,7 +31,8 @@ cdef extern from *:
         return methods != NULL && methods->am_await != NULL;
     }
     static inline int hp_has_weak_references(PyObject* value) {
-        return *(PyObject**)((char*)value + Py_TYPE(value)->tp_weaklistoffset) != NULL;
+        Py_ssize_t at = Py_TYPE(value)->tp_weaklistoffset;     /* below 0: the interpreter keeps them elsewhere */
+        return at <= 0 || *(PyObject**)((char*)value + at) != NULL;
     }
     /* The exception that is set, and no longer set: as it was raised, without a frame of ours. */
     static inline PyObject* hp_take_raised(void) {
