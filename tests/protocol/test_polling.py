@@ -4,6 +4,7 @@ import asyncio
 import socket
 import sys
 from collections.abc import Callable, Iterator
+from itertools import groupby
 from typing import Any
 
 import pytest
@@ -35,6 +36,7 @@ class Scene:
         self.app.get("/deed")(self.deed)
         self.app.post("/count")(self.count)
         self.app.post("/later")(self.later)
+        self.app.post("/parts/:name")(self.parts)
         self.listening = Listening(self.app, familiar=True)
         self.worker = self.listening.worker
 
@@ -52,6 +54,11 @@ class Scene:
         async for part in request.stream():
             size += len(part)
         return str(size)
+
+    async def parts(self, request: Request) -> str:
+        async for _ in request.stream():
+            self.order.append(request.params["name"])
+        return "taken"
 
     async def later(self, request: Request) -> str:
         await self.reading.wait()
@@ -207,6 +214,25 @@ def test_nobody_waits_for_one_that_never_stops_sending(scene: Scene) -> None:
         return scene.order
 
     assert scene.run(crowd()) == ["other", "answered"]
+
+
+@POLLED
+def test_many_that_send_at_once_take_turns(scene: Scene) -> None:
+    size = 400 * KIB
+
+    async def crowd() -> None:
+        clients = [await scene.meet() for _ in range(16)]
+        for number, client in enumerate(clients):
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 8 * MIB)
+            octets = HEAD % (b"parts/%d" % number, size) + bytes(size)
+            assert client.send(octets) == len(octets)  # all is there before the loop looks
+        for client in clients:
+            assert await answer(scene, client) == "taken"
+            client.close()
+        await scene.left()
+
+    scene.run(crowd())
+    assert max(len(list(run)) for _, run in groupby(scene.order)) <= 2
 
 
 def test_connection_that_ends_while_its_turn_was_to_come_is_passed_over(scene: Scene) -> None:
