@@ -23,6 +23,7 @@ from tests.protocol.harness import GET, Client, Stepped, Wire, chunked, post, se
 
 LARGE = 150_000
 LONG_S = 7.0  # beyond some timeouts of a connection that says nothing
+SHORTEST_TIMEOUT_S = 2.0  # of a head
 WITH = b"%b %b HTTP/1.1\r\nHost: a\r\n%b\r\n\r\n"
 H2C = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk"
 CUT_SHORT = (400, 408)  # what is told of a request that never came as a whole
@@ -260,6 +261,7 @@ class Run:
         self.wire.loop.set_default_executor(Stepped(at_once=True))
         add_routes(self.wire)
         self.talks: list[Talk] = []
+        self.passed_s = 0.0
         number = 0
         for requests, sizes in talks:
             wanted = []
@@ -288,13 +290,16 @@ class Run:
             self.signal()
         elif what in ("leave", "fin"):
             self.break_off(talk, what)
-        elif what == "pass long":
-            for one in self.talks:
-                one.broken = True
-            wire.advance(LONG_S)
         else:
-            wire.advance(0.1)
+            self.pass_time(LONG_S if what == "pass long" else 0.1)
         talk.check(whole=False)
+
+    def pass_time(self, seconds: float) -> None:
+        self.passed_s += seconds
+        if self.passed_s >= SHORTEST_TIMEOUT_S:
+            for talk in self.talks:
+                talk.broken = True
+        self.wire.advance(seconds)
 
     def signal(self) -> None:
         if self.signals:
