@@ -22,7 +22,7 @@ cdef class BodyReader:
     cdef long long length       # of all of it; -1: nobody knows
     cdef long long limit
     cdef bint complete
-    cdef bint collecting        # body() wants all of it: it is woken at the end, and nothing is held back below the limit
+    cdef bint collecting        # body() wants all of it: woken at the end, and nothing is held back below the limit
     cdef bint streamed          # parts were handed out: the whole can be had no more
     cdef bint held              # the stream was told to hold
     cdef long long waiting_since_ns     # 0: nobody waits for the client
@@ -32,7 +32,7 @@ cdef class BodyReader:
 
     # for the wire
     cdef int feed_c(self, const char* octets, Py_ssize_t size) except -1
-    # Of a known length: where the next octets may be received, and how many; 0: they are to be fed. Then, how many came.
+    # Of a known length: where the next octets may be received, and how many; 0: they are to be fed. Then: so many came.
     cdef Py_ssize_t room_c(self, char** at) except -1
     cdef int filled_c(self, Py_ssize_t size) except -1
     cdef int end_c(self) except -1

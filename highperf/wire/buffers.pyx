@@ -28,7 +28,8 @@ cdef enum:
     SMALLEST_BITS = 7
     USUAL = 1024
     RETURN_AT = 1024 * 1024     # freed octets that are worth a millisecond of the allocator's work
-    KEEP_PAGES = 64 * 1024 * 1024   # free at the heap's end, until trim: as far as glibc goes by itself where blocks are large
+    # free at the heap's end, until trim: as far as glibc goes by itself where blocks are large
+    KEEP_PAGES = 64 * 1024 * 1024
 
 cdef extern from *:
     """
