@@ -152,6 +152,8 @@ def test_many_clients_get_their_files_side_by_side(listening: Listening) -> None
         assert [answer.content for answer in answers_of(octets)] == [LARGE, b"now"]
 
 
+# Where one client is known to the system's congestion control and seven are not, their paces differ by that.
+@pytest.mark.parametrize("listening", [False], ids=["new"], indirect=True)
 def test_none_is_far_ahead_of_another(listening: Listening) -> None:
     async def run(first: socket.socket) -> list[int]:
         async with joined(listening, first, 8) as clients:
