@@ -45,6 +45,7 @@ cdef BodyReader empty_body_c(Worker worker):
 
 
 @cython.final
+@cython.freelist(64)
 cdef class BodyReader:
     def __init__(self):
         raise TypeError("body readers are made by the server")
