@@ -5,9 +5,9 @@ from pathlib import Path
 
 from bench.parts import PARTS
 
-LOAD, SOAK = "load", "soak"
+LOAD, SOAK, FUZZ = "load", "soak", "fuzz"
 NAME = re.compile(r"(?P<date>\d{4}-\d\d-\d\d)-(?P<rest>.+)\.json")
-KINDS = (*PARTS, SOAK)
+KINDS = (*PARTS, SOAK, FUZZ)
 
 
 def kind_of(path: Path) -> str:

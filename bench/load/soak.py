@@ -8,6 +8,7 @@ leaves, and what is still held is counted. See README.md.
 import argparse
 import contextlib
 import functools
+import socket
 import statistics
 import threading
 import time
@@ -22,6 +23,7 @@ from bench.load.crowd import Crowd
 from bench.load.kills import Killer, assign
 from bench.load.openloop import NS
 from bench.load.outcomes import Outcome, Request, failures, latencies_ms
+from bench.load.places import HOST
 from bench.load.proof import Proof, conclude, figures, options_of, parser, rounded, serving
 from bench.load.proof_plot import ALARM, COLORS, MARK, ticks
 from bench.load.server import NotMeasured, Server
@@ -34,6 +36,7 @@ WORKERS = 2
 STORM = 1 / 3  # of the time
 SETTLE_S = 2.0  # after the storm, and after everybody has left
 KILL_EACH_S, HUP_EACH_S = 5.0, 12.0
+VISITORS = 32  # so many that each worker gets one
 AFTER_LAST_S = 4.0  # no kill and no reload so shortly before the storm's end
 SAMPLE_S = 1.0
 BIN_S = 5.0
@@ -120,7 +123,7 @@ class Run:
     vandals: Vandals
     slow: Slow
     storm_s: float
-    before: Sample  # nobody had come yet
+    before: Sample  # only a few had come yet
     after: Sample  # everybody has left
 
 
@@ -136,7 +139,19 @@ def storm(options: argparse.Namespace, traffic: Traffic, server: Server) -> tupl
     return killer, hups_s, storm_s
 
 
+def meet(port: int) -> None:
+    """Each worker makes its epoll instance when a connection asks for the second time: before anything is counted."""
+    for _ in range(VISITORS):
+        with socket.create_connection((HOST, port), 10) as visitor:
+            for _ in range(2):
+                visitor.sendall(b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n")
+                answer = b""
+                while not answer.endswith(b"\r\n\r\nok"):
+                    answer += visitor.recv(1000)
+
+
 def run(options: argparse.Namespace, server: Server) -> Run:
+    meet(server.port)
     traffic = Traffic(server.port, KINDS, seed=options.seed)
     watch = Watch(traffic, server)
     killer, hups_s, storm_s = storm(options, traffic, server)
