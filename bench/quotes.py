@@ -81,10 +81,7 @@ def load_method(source: Source) -> str:
     python = ".".join(results.machine["python"].split(".")[:2])
     taken = f"medians of {rounds} interleaved rounds in one run, {number(results.machine['cpus'])} cores"
     load = f"CPython {python}, {results.settings['connections']} keep-alive connections"
-    links = [f"[the samples]({source.link})"]
-    if source.path.with_suffix(".html").exists():
-        links.append(f"[all figures on a page]({source.beside('.html')})")
-    return f"{taken}, {load} ({', '.join(links)})"
+    return f"{taken}, {load} ([the samples]({source.link}))"
 
 
 def load_ratios(source: Source) -> str:

@@ -71,7 +71,8 @@ cdef class Head:
     # failure
     cdef int error              # ParseError, 0 = none
 
-    cdef LastAuthority last_host    # of all requests that this one was used for
+    # kept from request to request
+    cdef LastAuthority last_host
 
     # progress of an unfinished head (private to parser.pyx)
     cdef int state              # 0 until the request line is complete
