@@ -3,7 +3,7 @@
 
 cimport cython
 from cpython.unicode cimport PyUnicode_AsUTF8AndSize
-from highperf.core.stream cimport REQUEST_ID_MOST, Stream
+from highperf.core.stream cimport Stream
 from highperf.observe.access_log cimport AccessLog, Circumstances
 from highperf.observe.traces cimport Trace, read_parent_c
 from highperf.wire.address cimport ADDRESS_MOST, Address, write_address
@@ -28,13 +28,11 @@ cdef class AccessLines:
         cdef Address address
         cdef Trace caller
         cdef char client[ADDRESS_MOST]
-        cdef char request_id[REQUEST_ID_MOST]
         memset(&about, 0, sizeof(about))
         if stream.address_c(head, &address, &about.client_port):
             about.client = client
             about.client_size = write_address(client, &address) - client
-        about.request_id = request_id
-        about.request_id_size = stream.put_request_id_c(request_id)
+        about.request_id_size = stream.request_id_octets_c(&about.request_id)
         if self.log.wants_route and stream.route is not None:
             pattern = stream.route.pattern
             about.route = PyUnicode_AsUTF8AndSize(pattern, &about.route_size)

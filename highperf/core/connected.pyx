@@ -66,5 +66,5 @@ cdef class Connected(Stream):
     cdef object certificate_c(self):
         return None if self.transport is None else self.transport.get_extra_info("peercert")
 
-    cdef Py_ssize_t put_request_id_c(self, char* out) noexcept:
-        return 0 if self.request_number == 0 else self.worker.ids.put_c(self.request_number, self.given_id, out)
+    cdef Py_ssize_t request_id_octets_c(self, const char** octets) noexcept:
+        return 0 if self.request_number == 0 else self.worker.ids.tell_c(self.request_number, self.given_id, octets)

@@ -29,7 +29,6 @@ from highperf.core.cycle cimport (
 from highperf.core.gate cimport Gate
 from highperf.core.incoming cimport BODY_CHUNKED, BODY_LENGTH, BODY_NONE, Incoming
 from highperf.core.outgoing cimport TIMER_WRITE
-from highperf.core.request_ids cimport ID_FIELD_MOST
 from highperf.core.file_sending cimport Sending
 from highperf.core.stream cimport FILE_SENT, LENGTH_UNKNOWN, FileHolder
 from highperf.core.worker cimport KEY_FAILED, PASSED, Worker
@@ -396,7 +395,7 @@ cdef class HttpProtocol(Incoming):
 
     cdef int start_c(self, int status, bytes content_type, int64_t length, ResponseHeaders headers) except -1:
         cdef int persistence = PERSIST_DEFAULT
-        cdef char field[ID_FIELD_MOST]
+        cdef const char* field = NULL
         cdef Py_ssize_t field_size
         if self.transport is None:
             return 0
@@ -426,7 +425,7 @@ cdef class HttpProtocol(Incoming):
             persistence = PERSIST_CLOSE
         elif self.exchange.minor == 0:
             persistence = PERSIST_KEEP
-        field_size = self.worker.ids.put_field_c(self, headers, field)
+        field_size = self.worker.ids.field_c(self, headers, &field)
         return write_head_c(
             self.out_c(), self.worker.standing, status, content_type, length, headers, persistence, field, field_size
         )

@@ -21,7 +21,7 @@ from highperf.guards.shedder cimport Shedder
 from highperf.observe.layout cimport NAME_UNMATCHED
 from highperf.observe.traces cimport is_sampled
 from highperf.wire.parser cimport METHOD_CONNECT, METHOD_GET, METHOD_HEAD, METHOD_OPTIONS, Head
-from highperf.wire.request cimport decode_path_c, has_percent_c
+from highperf.wire.request cimport decode_path_c
 from highperf.wire.response cimport (
     Response, ResponseHeaders, checked_status_c, encode_json_c, part_octets_c, reason_c, response_from_c,
 )
@@ -113,7 +113,7 @@ cdef Endpoint find_endpoint_c(Worker worker, Head head, Match* match):
         return None
     if size == 0:
         path, size = b"/", 1
-    elif has_percent_c(path, size):
+    elif head.has_percent:
         size = match.decoded_size = decode_path_c(path, size, worker.path)
         path = worker.path
     return worker.router.match_c(path, size, &match.params)

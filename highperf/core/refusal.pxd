@@ -13,6 +13,8 @@ cdef class Refusal:
     cdef object policy          # (name, capacity, window in seconds) of a rate limit, or None
     cdef bint retries           # has Retry-After
     cdef list fields            # ResponseHeaders by seconds; None until asked for
+    cdef long long last_s       # what was asked for last, and what was given
+    cdef ResponseHeaders last_fields
 
     # Answers with this refusal, and finishes. retry_s: when to come again; at least 1 where it says so.
     cdef int send_c(self, Stream stream, Head head, long long retry_s) except -1

@@ -6,11 +6,12 @@
 # of STEPS numbers between each power of two and the next, which adds 3 % at most.
 
 cimport cython
-from highperf.core.stream cimport REQUEST_ID_MOST, Stream
+from highperf.core.stream cimport Stream
 from highperf.wire.buffers cimport Buffer
 from highperf.wire.parser cimport Head
 from highperf.wire.response cimport ResponseHeaders, encode_json_c, reason_c
-from libc.string cimport memcpy
+from highperf.wire.writing cimport put
+from libc.string cimport memchr
 
 cdef enum:
     STEPS = 32                  # below twice as many seconds, nothing is rounded
@@ -28,12 +29,15 @@ def rate_limit_fields(str name not None, long long capacity, long long window_s,
 cdef char* put_quoted(char* at, const char* text, Py_ssize_t size) noexcept nogil:
     # The rest of a string of visible ASCII, of which JSON wants two octets escaped, and the quote behind it.
     cdef Py_ssize_t index
-    for index in range(size):
-        if text[index] == c'"' or text[index] == c"\\":
-            at[0] = c"\\"
+    if memchr(text, c'"', size) == NULL and memchr(text, c"\\", size) == NULL:
+        at = put(at, text, size)
+    else:
+        for index in range(size):
+            if text[index] == c'"' or text[index] == c"\\":
+                at[0] = c"\\"
+                at += 1
+            at[0] = text[index]
             at += 1
-        at[0] = text[index]
-        at += 1
     at[0] = c'"'
     return at + 1
 
@@ -52,14 +56,15 @@ cdef class Refusal:
         self.policy = policy
         self.retries = retries
         self.fields = []
+        self.last_s = -1
 
     cdef int send_c(self, Stream stream, Head head, long long retry_s) except -1:
         self.write_c(stream, head, None, self.fields_c(retry_s if self.retries else 0))
         return stream.finish_c()
 
     cdef int write_c(self, Stream stream, Head head, bytes content_type, ResponseHeaders fields) except -1:
-        cdef char request_id[REQUEST_ID_MOST]
-        cdef Py_ssize_t id_size = stream.put_request_id_c(request_id)
+        cdef const char* request_id = NULL
+        cdef Py_ssize_t id_size = stream.request_id_octets_c(&request_id)
         if head.path.size:
             self.complete_c(head.base + head.path.start, head.path.size, request_id, id_size)
         else:
@@ -74,16 +79,18 @@ cdef class Refusal:
         content.reserve_c(2 * (size + id_size) + 20)
         at = put_quoted(content.data + content.size, path, size)
         if id_size:
-            memcpy(at, b',"request_id":"', 15)
-            at = put_quoted(at + 15, request_id, id_size)
+            at = put_quoted(put(at, b',"request_id":"', 15), request_id, id_size)
         at[0] = c"}"
         content.size = at + 1 - content.data
         return 0
 
     cdef ResponseHeaders fields_c(self, long long retry_s):
         cdef int doublings = 0
+        cdef long long asked_s = retry_s
         cdef Py_ssize_t place
         cdef object fields = None
+        if retry_s == self.last_s:
+            return self.last_fields
         while retry_s >= <long long>(2 * STEPS) << doublings:
             doublings += 1
         retry_s = (retry_s + (1 << doublings) - 1) >> doublings
@@ -95,6 +102,7 @@ cdef class Refusal:
             (<ResponseHeaders>fields).freeze_c()
             self.fields.extend([None] * (place + 1 - len(self.fields)))
             self.fields[place] = fields
+        self.last_s, self.last_fields = asked_s, fields
         return <ResponseHeaders>fields
 
     def fields_for(self, long long retry_s):

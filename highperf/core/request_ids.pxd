@@ -12,7 +12,10 @@ cdef enum:
 
 cdef class RequestIds:
     cdef unsigned long long number      # the last one's
-    cdef char line[NAME_MOST + 2 + PREFIX_SIZE]     # the field's name, ": ", and what all ids that are made begin with
+    cdef char prefix[PREFIX_SIZE]       # what all ids that are made begin with
+    cdef char line[ID_FIELD_MOST]       # the field that told an id last
+    cdef Py_ssize_t line_size
+    cdef unsigned long long told        # the number in it; 0: it was given, or there is none yet
     cdef int name_size                  # 0: no field tells ids
     cdef bytes lower_name
 
@@ -23,8 +26,8 @@ cdef class RequestIds:
     cdef unsigned long long next_c(self) noexcept
     # By what a stream knows of it.
     cdef str text_c(self, unsigned long long number, bytes given)
-    # At most REQUEST_ID_MOST octets; how many.
-    cdef Py_ssize_t put_c(self, unsigned long long number, bytes given, char* out) noexcept
-    # The whole field for an answer with these others, at most ID_FIELD_MOST octets; 0: none is to be sent.
-    cdef Py_ssize_t put_field_c(self, Stream stream, ResponseHeaders others, char* out) noexcept
+    # Its octets, at most REQUEST_ID_MOST, until the next one is told; gives how many.
+    cdef Py_ssize_t tell_c(self, unsigned long long number, bytes given, const char** octets) noexcept
+    # The whole field for an answer with these others, as long; 0: none is to be sent.
+    cdef Py_ssize_t field_c(self, Stream stream, ResponseHeaders others, const char** octets) noexcept
     cdef bint stands_among_c(self, list fields) noexcept

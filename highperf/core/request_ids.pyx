@@ -1,7 +1,8 @@
 # Owns the ids of requests: where they come from and how they are written. Must not know what for.
 #
 # An id is two words of its stream, a number and (rarely) what a trusted proxy sent in its place, until somebody
-# wants it as text. It never changes while its request runs.
+# wants it as text. It never changes while its request runs. The field with the last one stays, because most are told
+# twice (in a problem and in a field), and the next is mostly told next: then one digit changes.
 
 cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
@@ -18,10 +19,11 @@ import os
 @cython.final
 cdef class RequestIds:
     def __init__(self, str field not None):
-        cdef bytes line = f"{field}: {os.urandom(4).hex()}-".encode("ascii")
+        cdef bytes line = f"{field}: ".encode("ascii"), prefix = f"{os.urandom(4).hex()}-".encode("ascii")
         if len(field) > NAME_MOST:
             raise ValueError(f"a field's name must be at most {NAME_MOST} octets")
         memcpy(self.line, PyBytes_AS_STRING(line), len(line))
+        memcpy(self.prefix, PyBytes_AS_STRING(prefix), PREFIX_SIZE)
         self.name_size = <int>len(field)
         self.lower_name = field.lower().encode("ascii")
 
@@ -44,22 +46,35 @@ cdef class RequestIds:
         return self.number
 
     cdef str text_c(self, unsigned long long number, bytes given):
-        cdef char octets[REQUEST_ID_MOST]
-        return octets[:self.put_c(number, given, octets)].decode("ascii")
+        cdef const char* octets = NULL
+        cdef Py_ssize_t size = self.tell_c(number, given, &octets)
+        return octets[:size].decode("ascii")
 
-    cdef Py_ssize_t put_c(self, unsigned long long number, bytes given, char* out) noexcept:
+    cdef Py_ssize_t tell_c(self, unsigned long long number, bytes given, const char** octets) noexcept:
+        cdef char* id_ = self.line + self.name_size + 2
+        cdef char* end = self.line + self.line_size - 2
+        octets[0] = id_
         if given is not None:
-            return put(out, PyBytes_AS_STRING(given), PyBytes_GET_SIZE(given)) - out
-        return put_decimal(put(out, self.line + self.name_size + 2, PREFIX_SIZE), number) - out
+            end = put(id_, PyBytes_AS_STRING(given), PyBytes_GET_SIZE(given))
+            number = 0
+        elif number == self.told:
+            return end - id_
+        elif number == self.told + 1 and number != 1 and end[-1] != c"9":
+            end[-1] += 1
+        else:
+            end = put_decimal(put(id_, self.prefix, PREFIX_SIZE), number)
+        self.told = number
+        self.line_size = put(end, b"\r\n", 2) - self.line
+        return end - id_
 
-    cdef Py_ssize_t put_field_c(self, Stream stream, ResponseHeaders others, char* out) noexcept:
-        cdef Py_ssize_t size = self.name_size + 2
+    cdef Py_ssize_t field_c(self, Stream stream, ResponseHeaders others, const char** octets) noexcept:
         if self.name_size == 0 or stream.request_number == 0:
             return 0
-        if others is not None and self.stands_among_c(others.fields):
+        if others is not None and others.lines is None and self.stands_among_c(others.fields):
             return 0                    # the application tells one of its own
-        size += self.put_c(stream.request_number, stream.given_id, put(out, self.line, size))
-        return put(out + size, b"\r\n", 2) - out
+        self.tell_c(stream.request_number, stream.given_id, octets)
+        octets[0] = self.line
+        return self.line_size
 
     cdef bint stands_among_c(self, list fields) noexcept:
         cdef tuple field

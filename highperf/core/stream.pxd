@@ -70,8 +70,9 @@ cdef class Stream(TimerOwner):
     cdef bint address_c(self, Head head, Address* address, int* port) noexcept
     # Whether the peer's word on a request is believed.
     cdef bint trusted_c(self) except -1
-    # The id of the running request, at most REQUEST_ID_MOST octets, visible ASCII; 0: it has none.
-    cdef Py_ssize_t put_request_id_c(self, char* out) noexcept
+    # The id of the running request, at most REQUEST_ID_MOST octets, visible ASCII, which stand where they are until
+    # another request's is asked for; gives how many, 0: it has none.
+    cdef Py_ssize_t request_id_octets_c(self, const char** octets) noexcept
     cdef str request_id_c(self)         # the same as text, or None
     # Octets by which he is told from others, at most CLIENT_KEY_SIZE; 0: he has no address.
     cdef Py_ssize_t client_key_c(self, Head head, char* key) except -1

@@ -58,12 +58,12 @@ cdef class Stream(TimerOwner):
     cdef bint trusted_c(self) except -1:
         return False
 
-    cdef Py_ssize_t put_request_id_c(self, char* out) noexcept:
+    cdef Py_ssize_t request_id_octets_c(self, const char** octets) noexcept:
         return 0
 
     cdef str request_id_c(self):
-        cdef char octets[REQUEST_ID_MOST]
-        cdef Py_ssize_t size = self.put_request_id_c(octets)
+        cdef const char* octets = NULL
+        cdef Py_ssize_t size = self.request_id_octets_c(&octets)
         return octets[:size].decode("ascii") if size else None
 
     cdef Py_ssize_t client_key_c(self, Head head, char* key) except -1:

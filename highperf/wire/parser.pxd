@@ -52,6 +52,7 @@ cdef class Head:
     cdef Span path              # raw path of origin- or absolute-form; size 0 means "/"
     cdef Span query             # after the "?", without it; size 0 if there is none
     cdef bint has_query
+    cdef bint has_percent       # the path has percent-encoded octets
     cdef bint asterisk          # OPTIONS *, also in its absolute form (no path, no query)
     cdef int minor              # HTTP/1.minor
 

@@ -254,7 +254,7 @@ cdef inline const char* request_line(Head head, const char* line, const char* en
             return fail(head, line_end_error(p[0], ERROR_METHOD))
         head.method = method_of(line, p - line)
     head.method_token = span(head, line, p)
-    head.has_query = False
+    head.has_percent = head.has_query = False
     head.query = span(head, p, p)
     head.asterisk = False
     target = p + 1
@@ -306,6 +306,7 @@ cdef inline const char* path_and_query(Head head, const char* start, const char*
     cdef int high
     cdef int low
     while p < end and p[0] == c'%':
+        head.has_percent = True
         if end - p < 3:
             if memchr(p, c'\n', end - p) == NULL:
                 return NULL

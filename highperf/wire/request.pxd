@@ -24,7 +24,6 @@ cdef Query query_of_c(Head head)
 # written. %2F becomes NUL, so that an encoded slash is no separator; NUL can mean nothing else,
 # because the parser refuses %00.
 cdef Py_ssize_t decode_path_c(const char* source, Py_ssize_t size, char* out) noexcept nogil
-cdef bint has_percent_c(const char* source, Py_ssize_t size) noexcept nogil
 
 # Octets that decode_path_c made, or that need no decoding, as text: UTF-8, what is not becomes
 # U+FFFD; NUL becomes "/".

@@ -238,10 +238,6 @@ cdef Py_ssize_t decode_path_c(const char* source, Py_ssize_t size, char* out) no
     return out - start
 
 
-cdef bint has_percent_c(const char* source, Py_ssize_t size) noexcept nogil:
-    return memchr(source, c'%', size) != NULL
-
-
 cdef str path_text_c(const char* octets, Py_ssize_t size):
     cdef str text = PyUnicode_DecodeUTF8(octets, size, "replace")
     return text.replace("\0", "/") if memchr(octets, 0, size) != NULL else text

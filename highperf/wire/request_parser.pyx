@@ -78,8 +78,12 @@ cdef class RequestHead:
     @property
     def path(self):
         cdef bytes raw = self.raw_path
-        cdef bytearray decoded = bytearray(PyBytes_GET_SIZE(raw))
-        cdef char* octets = decoded
+        cdef bytearray decoded
+        cdef char* octets
+        if not self.head.has_percent:
+            return path_text_c(PyBytes_AS_STRING(raw), PyBytes_GET_SIZE(raw))
+        decoded = bytearray(PyBytes_GET_SIZE(raw))
+        octets = decoded
         return path_text_c(octets, decode_path_c(PyBytes_AS_STRING(raw), PyBytes_GET_SIZE(raw), octets))
 
     @property

@@ -33,7 +33,7 @@ cdef class ResponseHeaders:
 
     cdef int add_c(self, object name, object value) except -1
     cdef int discard_c(self, object name) except -1
-    # For fields that are sent over and over and never changed again.
+    # For fields of the server itself that are sent over and over and never changed again.
     cdef int freeze_c(self) except -1
 
 

@@ -9,7 +9,7 @@ from highperf.wire.chunked cimport (
 )
 from highperf.wire.parse_errors cimport ERROR_COUNT, error_reason_c, error_status_c
 from highperf.wire.parser cimport Head, Limits, METHOD_COUNT, Span
-from highperf.wire.request cimport decode_path_c, has_percent_c, headers_of_c, path_text_c, query_of_c
+from highperf.wire.request cimport decode_path_c, headers_of_c, path_text_c, query_of_c
 
 METHODS = METHOD_COUNT
 ERRORS = [(error_status_c(error), error_reason_c(error)) for error in range(ERROR_COUNT)]
@@ -111,7 +111,3 @@ def decode_path(bytes source):
 def decode_path_at(size_t address, Py_ssize_t size):
     """In place."""
     return decode_path_c(<const char*>address, size, <char*>address)
-
-
-def has_percent(bytes source):
-    return bool(has_percent_c(source, len(source)))
