@@ -173,12 +173,14 @@ cdef class BodyReader:
         return self.wake_c()
 
     cdef int wake_c(self) except -1:
-        cdef object waiter = self.waiter
+        cdef object waiter
+        if self.waiter is None:         # then nothing counts its time either
+            return 0
+        waiter = self.waiter
+        self.waiter = None
         self.go_on_c()
-        if waiter is not None:
-            self.waiter = None
-            if not waiter.done():
-                waiter.set_result(None)
+        if not waiter.done():
+            waiter.set_result(None)
         return 0
 
     cdef int drop_data_c(self) except -1:

@@ -224,7 +224,7 @@ cdef class Request:
 
     cdef int require_json_c(self) except -1:
         # RFC 9110 section 15.5.16. A request without Content-Type is taken at its word.
-        cdef int found = self.head.find_c(b"content-type", 12, 0)
+        cdef int found = self.head.content_type
         cdef Span value
         if found < 0:
             return 0

@@ -60,6 +60,8 @@ cdef class Head:
     cdef Field* fields          # owned, grows up to Limits.fields, freed in __dealloc__; NULL: none was met yet
     cdef int field_count
     cdef int field_capacity
+    cdef int content_type       # index of the first Content-Type; -1: none
+    cdef uint32_t initials      # which letters names begin with: most that are absent are missed at once
     cdef Span authority          # from the target, else from Host; size 0: neither (HTTP/1.0)
 
     # what they mean for the connection (RFC 9112 sections 6 and 9)

@@ -638,6 +638,25 @@ def test_declared_media_type_must_be_json(wire: Wire, declared: bytes, status: i
     assert answer.status == status
 
 
+@pytest.mark.parametrize(
+    ("fields", "status"),
+    [
+        (b"cOnTeNt-TyPe: text/plain", 415),
+        (b"Content-Type: application/json\r\nContent-Type: text/plain", 200),
+        (b"Content-Type: text/plain\r\nContent-Type: application/json", 415),
+        (b"Content-Tape: text/plain\r\nX-Content-Ty: text/plain", 200),
+    ],
+)
+def test_the_first_content_type_counts_however_it_is_spelled(wire: Wire, fields: bytes, status: int) -> None:
+    client = typed(wire)
+    for _ in range(2):  # what the request before declared is forgotten
+        [answer] = client.ask(HEAD % (b"/", b"%b\r\nContent-Length: 12" % fields) + b'{"name":"x"}')
+        assert answer.status == status
+        if answer.status == 200:
+            [answer] = client.ask(HEAD % (b"/", b"Content-Length: 12") + b'{"name":"x"}')
+            assert answer.status == 200
+
+
 def items(wire: Wire, prefix: str = "item") -> Client:
     async def collect(request: Request) -> list[Any]:
         return [item async for item in request.json_items(prefix)]
