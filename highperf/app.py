@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn, TypeVar, Unpack
 from highperf.breakers import Breakers
 from highperf.callables import is_async, is_generator, name_of, takes
 from highperf.config import Layers, Settings, resolve
-from highperf.core.cycle import Route, problem_for, to_response, unmatched
+from highperf.core.cycle import Route, to_response, unmatched
 from highperf.core.file_answer import look_for_file
+from highperf.core.problems import problem_for
 from highperf.core.request import Request
 from highperf.errors import ConfigError, HTTPError
 from highperf.guards.breaker import CircuitBreaker

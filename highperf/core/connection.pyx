@@ -24,12 +24,13 @@ from libc.string cimport memmove
 from highperf.core.body cimport BodyReader
 from highperf.core.cycle cimport (
     ROUTE_HANDLER, Match, RequestCycle, Route, answer_directly_c, choose_route_c, find_endpoint_c,
-    problem_c, run_cycle_c, send_response_c, start_cycle_c,
+    run_cycle_c, send_response_c, start_cycle_c,
 )
 from highperf.core.gate cimport Gate
 from highperf.core.incoming cimport BODY_CHUNKED, BODY_LENGTH, BODY_NONE, Incoming
 from highperf.core.outgoing cimport TIMER_WRITE
 from highperf.core.file_sending cimport Sending
+from highperf.core.problems cimport problem_c
 from highperf.core.stream cimport FILE_SENT, LENGTH_UNKNOWN, FileHolder
 from highperf.core.worker cimport KEY_FAILED, PASSED, Worker
 from highperf.guards.deadlines cimport TimeoutList, armed_c, disarm_c

@@ -84,5 +84,4 @@ cdef int answer_directly_c(
     Worker worker, Stream stream, Head head, Route route, Endpoint endpoint, const Match* match
 ) except -1
 cdef Response unmatched_c(Head head, Endpoint endpoint, str request_id)
-cdef Response problem_c(int status, str detail, str instance, str request_id, dict members, object headers)
 cdef int send_response_c(Stream stream, Response response) except -1

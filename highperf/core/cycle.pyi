@@ -4,7 +4,6 @@ from typing import Any, Literal, final
 from highperf.core.file_answer import FileMount
 from highperf.core.request import Request
 from highperf.core.task import StepTask
-from highperf.errors import HTTPError
 from highperf.observe.traces import TraceContext
 from highperf.wire.response import Response
 
@@ -94,9 +93,6 @@ def furnish(worker: Any, settings: Any) -> None:
 
 def to_response(value: Any) -> Response:
     """The Response that a handler's return value stands for; TypeError for what may not be returned."""
-
-def problem_for(error: HTTPError, request: Request) -> Response:
-    """The ``application/problem+json`` (RFC 9457) of an HTTPError."""
 
 def unmatched(request: Request) -> Response:
     """The answer to a request that no route takes: 404, 405 or, to OPTIONS, 204 with Allow."""

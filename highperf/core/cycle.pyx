@@ -10,7 +10,7 @@ cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from highperf.core.file_answer cimport FileMount, answer_file_c, mount_of_c
 from highperf.core.gate cimport Gate, common_refusals_c, own_limits_c, server_limits_c
-from highperf.core.refusal cimport Refusal
+from highperf.core.problems cimport Refusal, path_of_c, problem_c
 from highperf.core.request cimport Request
 from highperf.core.stream cimport LENGTH_UNKNOWN, Stream
 from highperf.core.task cimport StepTask
@@ -22,14 +22,13 @@ from highperf.observe.layout cimport NAME_UNMATCHED
 from highperf.observe.traces cimport is_sampled
 from highperf.wire.parser cimport METHOD_CONNECT, METHOD_GET, METHOD_HEAD, METHOD_OPTIONS, Head
 from highperf.wire.request cimport decode_path_c
-from highperf.wire.response cimport (
-    Response, ResponseHeaders, checked_status_c, encode_json_c, part_octets_c, reason_c, response_from_c,
-)
+from highperf.wire.response cimport Response, ResponseHeaders, encode_json_c, part_octets_c, response_from_c
 from highperf.wire.router cimport Endpoint
 
 import asyncio
 
 from highperf import errors
+from highperf.core.problems import problem_for
 from highperf.core.scrape import scrape_of
 from highperf.errors import BreakerOpen, HTTPError
 
@@ -38,7 +37,6 @@ cdef extern from "Python.h":
 
 cdef object CancelledError = asyncio.CancelledError
 cdef bytes PLAIN = b"text/plain", JSON = b"application/json"
-cdef bytes PROBLEM = b"application/problem+json"
 cdef bytes OK = b"ok", READY = b"ready"
 cdef dict RETRY_SOON = {"Retry-After": "1", "Cache-Control": "no-store"}
 
@@ -148,7 +146,7 @@ cdef int answer_directly_c(
         send_whole_c(stream, 200, PLAIN, READY, None)
         return stream.finish_c()
     state = "draining" if worker.announced else "starting"
-    return send_response_c(stream, problem_c(503, state, path_of(head), None, None, RETRY_SOON))
+    return send_response_c(stream, problem_c(503, state, path_of_c(head), None, None, RETRY_SOON))
 
 
 cdef int answer_with_file_c(Worker worker, Stream stream, Head head, Route route, const Match* match) except -1:
@@ -170,54 +168,23 @@ cdef Response unmatched_c(Head head, Endpoint endpoint, str request_id):
     if head.asterisk:
         return Response(status=204, headers={"Allow": "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"})
     if endpoint is None:
-        return problem_c(404, "nothing is served at this path", path_of(head), request_id, None, None)
+        return problem_c(404, "nothing is served at this path", path_of_c(head), request_id, None, None)
     if head.method == METHOD_OPTIONS:
         return Response(status=204, headers={"Allow": endpoint.allow_c()})
     method = head.base[head.method_token.start:head.method_token.start + head.method_token.size].decode("ascii")
     words, allow = f"{method} is not among the methods of this path", {"Allow": endpoint.allow_c()}
-    return problem_c(405, words, path_of(head), request_id, None, allow)
+    return problem_c(405, words, path_of_c(head), request_id, None, allow)
 
 
 def unmatched(Request request not None):
     return unmatched_c(request.head, request.endpoint, request.id)
 
 
-cdef str path_of(Head head):
-    return head.base[head.path.start:head.path.start + head.path.size].decode() or ("*" if head.asterisk else "/")
-
-
 # ---- answers ----------------------------------------------------------------------------------
-
-
-cdef Response problem_c(int status, str detail, str instance, str request_id, dict members, object headers):
-    # application/problem+json, RFC 9457 section 3.
-    cdef Response response = Response.__new__(Response)
-    cdef dict problem = {"type": "about:blank", "title": reason_c(status), "status": status}
-    if detail:
-        problem["detail"] = detail
-    if instance is not None:
-        problem["instance"] = instance
-    if request_id is not None:
-        problem["request_id"] = request_id
-    if members:
-        problem.update(members)
-    response.status_ = status
-    response.body_ = encode_json_c(problem)
-    response.content_type_ = PROBLEM
-    if headers is not None:
-        response.headers_ = ResponseHeaders(headers)
-    return response
 
 
 def to_response(value):
     return value if type(value) is Response else response_from_c(value)
-
-
-def problem_for(error, Request request not None):
-    cdef int status = checked_status_c(error.status)
-    if isinstance(error, BreakerOpen):
-        request.refused = True
-    return problem_c(status, error.detail, path_of(request.head), request.id, error.members, error.headers)
 
 
 cdef inline int send_whole_c(Stream stream, int status, bytes kind, bytes content, ResponseHeaders headers) except -1:
@@ -582,11 +549,11 @@ cdef class RequestCycle(StepTask):
             except Exception as failure:        # its members are no JSON, or its headers may not be sent
                 error = failure
         if isinstance(error, CancelledError) and self.stopped():
-            return problem_c(503, request.cancel_reason, path_of(request.head), request.id, None, RETRY_SOON)
+            return problem_c(503, request.cancel_reason, path_of_c(request.head), request.id, None, RETRY_SOON)
         self.log("unhandled exception in", error)
         self.record_c(error)
         return problem_c(500, "the handler failed; the server's log has more under this request id",
-                         path_of(request.head), request.id, None, None)
+                         path_of_c(request.head), request.id, None, None)
 
     def log(self, words, error):
         target = "a finished request" if self.request is None else self.describe()

@@ -2,7 +2,7 @@
 # long as it takes.
 
 from highperf.core.gate cimport Gate
-from highperf.core.refusal cimport Refusal
+from highperf.core.problems cimport Refusal
 from highperf.core.stream cimport FileHolder, Stream
 from highperf.core.worker cimport Worker
 from highperf.files.cache cimport FileCache

@@ -13,7 +13,7 @@
 cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from highperf.core.gate cimport Gate
-from highperf.core.refusal cimport Refusal
+from highperf.core.problems cimport PROBLEM, Refusal
 from highperf.core.request cimport Request
 from highperf.core.stream cimport FILE_FAILED, FILE_GOING, FILE_SENT, FileHolder, Stream
 from highperf.core.worker cimport MISSED, Worker
@@ -35,7 +35,6 @@ from highperf.files.listing import render as render_listing
 cdef enum:
     MOUNTS_MAX = 64
 
-cdef bytes PROBLEM = b"application/problem+json"
 cdef str NO_FILE = "there is no such file"
 
 

@@ -1,7 +1,7 @@
 # Gate: all guards of one route, in one worker. Limit: one rate limit of it.
 
 from libc.stdint cimport int64_t
-from highperf.core.refusal cimport Refusal
+from highperf.core.problems cimport Refusal
 from highperf.core.request cimport Request
 from highperf.core.stream cimport CLIENT_KEY_SIZE, Stream
 from highperf.core.worker cimport Worker

@@ -15,7 +15,7 @@
 
 cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
-from highperf.core.refusal cimport Refusal
+from highperf.core.problems cimport Refusal
 from highperf.core.request cimport Request
 from highperf.core.stream cimport Stream
 from highperf.core.worker cimport (

@@ -59,8 +59,8 @@ cdef class RequestIds:
             number = 0
         elif number == self.told:
             return end - id_
-        elif number == self.told + 1 and number != 1 and end[-1] != c"9":
-            end[-1] += 1
+        elif number == self.told + 1 and number != 1 and (end - 1)[0] != c"9":
+            (end - 1)[0] += 1
         else:
             end = put_decimal(put(id_, self.prefix, PREFIX_SIZE), number)
         self.told = number

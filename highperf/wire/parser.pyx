@@ -22,6 +22,7 @@ from highperf.wire.chars cimport (
     HP_TARGET, HP_TOKEN, hex_value, is_blank, is_class, is_digit, same_lower, same_token,
     skip_blanks, skip_class, skip_name, skip_path, skip_query, skip_value,
 )
+from highperf.wire.methods cimport method_of
 from highperf.wire.parse_errors cimport (
     ERROR_BARE_CR, ERROR_BARE_LF, ERROR_CODING_REPEATED, ERROR_CODING_SYNTAX,
     ERROR_CODING_UNKNOWN, ERROR_CODING_VERSION, ERROR_CONNECT_CONTENT, ERROR_EMPTY_LINES,
@@ -279,34 +280,6 @@ cdef inline const char* request_line(Head head, const char* line, const char* en
         return fail(head, target_error(p[0]))
     head.target = span(head, target, p)
     return version(head, p + 1, end)
-
-
-cdef int method_of(const char* token, Py_ssize_t size) noexcept nogil:
-    # Case-sensitive (RFC 9110 section 9.1): "get" is another method.
-    if size == 3:
-        if memcmp(token, b"GET", 3) == 0:
-            return METHOD_GET
-        if memcmp(token, b"PUT", 3) == 0:
-            return METHOD_PUT
-    elif size == 4:
-        if memcmp(token, b"POST", 4) == 0:
-            return METHOD_POST
-        if memcmp(token, b"HEAD", 4) == 0:
-            return METHOD_HEAD
-    elif size == 5:
-        if memcmp(token, b"PATCH", 5) == 0:
-            return METHOD_PATCH
-        if memcmp(token, b"TRACE", 5) == 0:
-            return METHOD_TRACE
-    elif size == 6:
-        if memcmp(token, b"DELETE", 6) == 0:
-            return METHOD_DELETE
-    elif size == 7:
-        if memcmp(token, b"OPTIONS", 7) == 0:
-            return METHOD_OPTIONS
-        if memcmp(token, b"CONNECT", 7) == 0:
-            return METHOD_CONNECT
-    return METHOD_OTHER
 
 
 cdef inline const char* path_and_query(Head head, const char* start, const char* end) noexcept nogil:

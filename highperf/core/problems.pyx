@@ -1,20 +1,63 @@
-# Owns the ready-made problems that guards refuse with (RFC 9457). Must not know which guard.
+# Owns problems (RFC 9457): those that are written for a request that went wrong, and the ready-made ones that guards
+# refuse with. Must not know which guard, nor what went wrong.
 #
-# All that can be known beforehand is written beforehand; a request adds its path and the seconds to
-# wait. So a refusal runs no Python frame and allocates nothing: fields are kept for each number of
+# Of a ready-made one, all that can be known beforehand is written beforehand; a request adds its path, its id and the
+# seconds to wait. So a refusal runs no Python frame and allocates nothing: fields are kept for each number of
 # seconds once one request was told it. For these to be few, long waits are rounded up to one
 # of STEPS numbers between each power of two and the next, which adds 3 % at most.
 
 cimport cython
+from highperf.core.request cimport Request
 from highperf.core.stream cimport Stream
 from highperf.wire.buffers cimport Buffer
 from highperf.wire.parser cimport Head
-from highperf.wire.response cimport ResponseHeaders, encode_json_c, reason_c
+from highperf.wire.response cimport Response, ResponseHeaders, checked_status_c, encode_json_c, reason_c
 from highperf.wire.writing cimport put
 from libc.string cimport memchr
 
+from highperf.errors import BreakerOpen
+
 cdef enum:
     STEPS = 32                  # below twice as many seconds, nothing is rounded
+
+cdef bytes PROBLEM = b"application/problem+json"
+
+
+# ---- written for one request -----------------------------------------------------------------
+
+
+cdef str path_of_c(Head head):
+    return head.base[head.path.start:head.path.start + head.path.size].decode() or ("*" if head.asterisk else "/")
+
+
+cdef Response problem_c(int status, str detail, str instance, str request_id, dict members, object headers):
+    # application/problem+json, RFC 9457 section 3.
+    cdef Response response = Response.__new__(Response)
+    cdef dict problem = {"type": "about:blank", "title": reason_c(status), "status": status}
+    if detail:
+        problem["detail"] = detail
+    if instance is not None:
+        problem["instance"] = instance
+    if request_id is not None:
+        problem["request_id"] = request_id
+    if members:
+        problem.update(members)
+    response.status_ = status
+    response.body_ = encode_json_c(problem)
+    response.content_type_ = PROBLEM
+    if headers is not None:
+        response.headers_ = ResponseHeaders(headers)
+    return response
+
+
+def problem_for(error, Request request not None):
+    cdef int status = checked_status_c(error.status)
+    if isinstance(error, BreakerOpen):
+        request.refused = True
+    return problem_c(status, error.detail, path_of_c(request.head), request.id, error.members, error.headers)
+
+
+# ---- ready-made ------------------------------------------------------------------------------
 
 
 def rate_limit_fields(str name not None, long long capacity, long long window_s, long long retry_s):
@@ -106,7 +149,7 @@ cdef class Refusal:
         return <ResponseHeaders>fields
 
     def fields_for(self, long long retry_s):
-        fields = {"Content-Type": "application/problem+json"}
+        fields = {"Content-Type": PROBLEM}
         fields["Cache-Control"] = "no-store"            # RFC 6585 section 4, and as true of the others
         if retry_s:
             fields["Retry-After"] = str(retry_s)

@@ -1,5 +1,12 @@
 from typing import final
 
+from highperf.core.request import Request
+from highperf.errors import HTTPError
+from highperf.wire.response import Response
+
+def problem_for(error: HTTPError, request: Request) -> Response:
+    """The ``application/problem+json`` (RFC 9457) of an HTTPError."""
+
 def rate_limit_fields(name: str, capacity: int, window_s: int, retry_s: int) -> dict[str, str]:
     """RateLimit-Policy and RateLimit of a refused request (draft-ietf-httpapi-ratelimit-headers-11).
 
@@ -35,5 +42,5 @@ class Refusal:
     def status(self) -> int:
         """As given."""
 
-    def fields_for(self, retry_s: int) -> dict[str, str]:
+    def fields_for(self, retry_s: int) -> dict[str, str | bytes]:
         """The fields of the answer; 0 seconds: without Retry-After."""

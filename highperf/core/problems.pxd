@@ -1,9 +1,16 @@
-# Refusal: an answer that is ready before anybody asks.
+# problem_c: what went wrong with a request, as its client is told. Refusal: the same, ready before anybody asks.
 
 from highperf.core.stream cimport Stream
 from highperf.wire.buffers cimport Buffer
 from highperf.wire.parser cimport Head
-from highperf.wire.response cimport ResponseHeaders
+from highperf.wire.response cimport Response, ResponseHeaders
+
+cdef bytes PROBLEM              # its media type
+
+# Left out: what is empty or None. members: more of them; headers: the answer's.
+cdef Response problem_c(int status, str detail, str instance, str request_id, dict members, object headers)
+# Its instance.
+cdef str path_of_c(Head head)
 
 
 cdef class Refusal:
