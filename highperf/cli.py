@@ -6,7 +6,6 @@ table in config. Imports only what --help needs; the server and the application 
 """
 
 import os
-import platform
 import sys
 from collections.abc import Mapping
 from dataclasses import replace
@@ -179,6 +178,8 @@ def _print_config(settings: Settings) -> None:
 
 def _print_version(ctx: click.Context, _: click.Parameter, asked: bool) -> None:
     if asked:
+        import platform
+
         python = f"{platform.python_implementation()} {platform.python_version()}"
         click.echo(f"Running highperf {__version__} with {python} on {platform.system()}")
         ctx.exit()

@@ -22,10 +22,10 @@ from libc.string cimport memcmp, memcpy
 from posix.mman cimport MAP_FAILED, MAP_SHARED, PROT_READ, PROT_WRITE, mmap, munmap
 from posix.unistd cimport close
 from highperf.clock cimport monotonic_ns
+from highperf.siphash cimport siphash13
 
 import fcntl
 import os
-from hashlib import blake2b
 
 from highperf.errors import StartupError
 
@@ -124,7 +124,8 @@ cdef class Segment:
     # ---- areas --------------------------------------------------------------------------------
 
     cdef char* area_c(self, str name, Py_ssize_t size) except NULL:
-        cdef uint64_t label = int.from_bytes(blake2b(f"{size} {name}".encode(), digest_size=5).digest())
+        cdef bytes text = f"{size} {name}".encode()
+        cdef uint64_t label = siphash13(self.secret, <const char*>text, len(text)) >> PLACE_BITS
         if size <= 0:
             raise ValueError(f"area {name!r} must have a size, not {size}")
         return self.memory + (self.claim_c(label, size) & ((1 << PLACE_BITS) - 1)) * LINE_BYTES

@@ -6,7 +6,7 @@ Must not know how the series are kept or written (observe/exposition.pyx).
 """
 
 import asyncio
-import platform
+import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
@@ -51,7 +51,7 @@ def facts_of(worker: Any) -> list[tuple[str, str, str, str, list[tuple[dict[str,
     """What is told of the server besides its counts. They began when the shared segment did, so that is when a
     server of several processes, which come and go, has started."""
     age_s = (time.monotonic_ns() - worker.segment.epoch_ns) / 1e9
-    build = {"version": __version__, "python": platform.python_version()}
+    build = {"version": __version__, "python": sys.version.split()[0]}
     return [
         ("highperf_build_info", "gauge", "", "1, and which versions run.", [(build, 1)]),
         (

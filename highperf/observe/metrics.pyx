@@ -21,8 +21,7 @@ from highperf.observe.layout cimport (
     MetricLine, MetricNames, Name, spread,
 )
 from highperf.segment cimport Segment, load_word, store_word, swap_word
-
-from hashlib import blake2b
+from highperf.siphash cimport siphash13
 
 cdef extern from *:
     """
@@ -78,7 +77,7 @@ cdef class MetricTable:
         # Append-only. Who is killed between claiming and writing leaves an entry that nobody reads; who asks in
         # between takes another one, and readers add up by name.
         cdef bytes text = name.encode()
-        cdef uint64_t hash_ = int.from_bytes(blake2b(text, digest_size=8).digest())
+        cdef uint64_t hash_ = siphash13(self.segment.secret, <const char*>text, len(text))
         cdef uint64_t claimed = hash_ & ~<uint64_t>NAME_WRITTEN | NAME_CLAIMED, written = claimed | NAME_WRITTEN
         cdef uint64_t state
         cdef Name* entry

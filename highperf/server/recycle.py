@@ -3,7 +3,7 @@
 Must not know how it is replaced.
 """
 
-import random
+import os
 import resource
 import sys
 from collections.abc import Callable
@@ -21,13 +21,18 @@ def memory_in_use() -> int:
     return most if sys.platform == "darwin" else most * 1024
 
 
+def at_random(least: int, most: int) -> int:
+    """One of the numbers from least to most."""
+    return least + int.from_bytes(os.urandom(8)) % (most - least + 1)
+
+
 class Recycling:
     """The limits of one worker, with a jitter of its own so that not all of them are reached at once."""
 
     def __init__(
         self,
         settings: Settings,
-        jitter: Callable[[int, int], int] = random.randint,
+        jitter: Callable[[int, int], int] = at_random,
         measure: Callable[[], int] = memory_in_use,
     ) -> None:
         self._requests_most = settings.max_requests
