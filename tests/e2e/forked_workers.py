@@ -24,7 +24,7 @@ def application(lease: str) -> App:
     app.breaker("db", failures=20, open_for="500ms", lease=lease)
     held: list[asyncio.Future[None]] = []
 
-    @app.get("/now")
+    @app.get("/now", critical=True)  # however long it waits: not refused for that
     def now(request: Request) -> str:
         return ""
 

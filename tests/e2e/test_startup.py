@@ -60,6 +60,7 @@ def test_an_app_is_served_and_the_log_tells_of_its_start() -> None:
         ]
 
 
+@pytest.mark.release_build  # what measures coverage loads much
 def test_an_idle_worker_has_loaded_nothing_large_that_it_may_never_need() -> None:
     with running("shop:app", files={"shop.py": LOADED}) as server:
         loaded = set(json.loads(fetch(server).partition(b"\r\n\r\n")[2]))

@@ -111,7 +111,7 @@ def meet(segment: Segment, number: int, time: int, count: int = 4) -> None:
 
 
 def test_processes_that_fail_at_once_open_it_once_and_lose_no_count(segment: Segment) -> None:
-    rounds, failures = 200, 10_000
+    rounds, failures = 200, 2_000
 
     def work(number: int) -> bytes:
         opened = []
