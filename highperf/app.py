@@ -12,7 +12,6 @@ import os
 import types
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from dataclasses import replace
 from http import HTTPMethod
 from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn, TypeVar, Unpack
 
@@ -393,7 +392,7 @@ class App:
         name = f"{method} {pattern}"
         files = None
         if isinstance(handler, Mount):
-            files, policy = handler.open(), replace(policy, breaker=False)
+            files, policy = handler.open(), policy._replace(breaker=False)
             handler = functools.partial(look_for_file, files)
         elif policy.blocking:
             handler = functools.partial(call_in_thread, handler)

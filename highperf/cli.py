@@ -8,7 +8,6 @@ table in config. Imports only what --help needs; the server and the application 
 import os
 import sys
 from collections.abc import Mapping
-from dataclasses import replace
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
@@ -116,7 +115,7 @@ def _serve(launch: "Launch", values: Mapping[str, str | bool | None], *, print_c
 
     def load() -> "tuple[Application, Settings]":
         app = _application(settings)
-        return app, resolve(replace(layers, app=app.defaults))
+        return app, resolve(layers._replace(app=app.defaults))
 
     if print_config or check_config:
         return _show(*load(), print_config=print_config, check_config=check_config)

@@ -9,7 +9,8 @@ values come in as arguments. Imported by server, app and cli only.
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from enum import IntEnum
-from typing import Any, Final
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple
 
 from highperf.env_file import EnvFile
 from highperf.errors import ConfigError
@@ -414,18 +415,17 @@ class Layer(IntEnum):
     APP = 4
 
 
-@dataclass(frozen=True, slots=True)
-class Layers:
+class Layers(NamedTuple):
     """The values that were given, the strongest layer first. `flags` maps Option.name to text.
 
     `run` holds the arguments of app.run(...), which stand for flags where there is no command line.
     """
 
-    flags: Mapping[str, str] = field(default_factory=dict)
-    environ: Mapping[str, str] = field(default_factory=dict)
-    env_file: EnvFile = field(default_factory=EnvFile)
-    app: Mapping[str, object] = field(default_factory=dict)
-    run: Mapping[str, object] = field(default_factory=dict)
+    flags: Mapping[str, str] = MappingProxyType({})
+    environ: Mapping[str, str] = MappingProxyType({})
+    env_file: EnvFile = EnvFile()
+    app: Mapping[str, object] = MappingProxyType({})
+    run: Mapping[str, object] = MappingProxyType({})
 
     def candidates(self, option: Option) -> Iterator[tuple[str, str, Layer]]:
         """Each value given for the option, with its source. An empty variable counts as not set."""

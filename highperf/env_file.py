@@ -5,20 +5,19 @@ Owns its syntax. Must not know which settings there are.
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from types import MappingProxyType
+from typing import Final, NamedTuple
 
 from highperf.errors import ConfigError
 from highperf.values import quote
 
 
-@dataclass(frozen=True, slots=True)
-class EnvFile:
+class EnvFile(NamedTuple):
     """What an --env-file holds; `path` as the user wrote it."""
 
     path: str = ""
-    values: Mapping[str, str] = field(default_factory=dict)
+    values: Mapping[str, str] = MappingProxyType({})
 
 
 # The env file is read here and not by python-dotenv, which skips a line that it cannot read: a

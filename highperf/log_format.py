@@ -5,8 +5,7 @@ written, which observe.access_log does.
 """
 
 import re
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from highperf.values import WrongElement
 
@@ -63,16 +62,14 @@ _PARTS: Final = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Atom:
+class Atom(NamedTuple):
     """A place in a line; field: the lower-case name of the field that %({name}i)s and %({name}o)s tell."""
 
     name: str
     field: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Member:
+class Member(NamedTuple):
     """One of a JSON object's; it is left out where there is nothing to tell."""
 
     key: str

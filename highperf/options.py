@@ -4,16 +4,15 @@ Owns how a flag, a variable and an argument are called after a field of Settings
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, Final
+from dataclasses import field
+from typing import Any, Final, NamedTuple
 
 from highperf.values import Kind
 
 PREFIX: Final = "HIGHPERF_"
 
 
-@dataclass(frozen=True, slots=True)
-class Option:
+class Option(NamedTuple):
     """One entry of the table: a setting under all of its names."""
 
     name: str  # read_timeout, as App(...) calls it

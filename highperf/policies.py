@@ -9,7 +9,7 @@ import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any, Final, Literal, TypedDict
+from typing import Any, Final, Literal, NamedTuple, TypedDict
 
 from highperf.callables import is_async, takes
 from highperf.errors import ConfigError
@@ -198,8 +198,7 @@ def _wrong(argument: str, value: object, expected: str) -> ConfigError:
 # ---- the table of policies ----------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RoutePolicy:
+class RoutePolicy(NamedTuple):
     """The policies of one route, read; by the names of Policy."""
 
     deadline: int | None = None  # nanoseconds; 0: none; None: the server's
@@ -211,8 +210,7 @@ class RoutePolicy:
     blocking: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Kind:
+class Kind(NamedTuple):
     """What a value in a declaration may be."""
 
     read: Callable[[Any], Any]  # raises ValueError for what it does not take

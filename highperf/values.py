@@ -7,10 +7,9 @@ know with ValueError, never guesses, and never meets a number too long to comput
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_interface
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 KIB: Final = 1024
 MIB: Final = 1024 * KIB
@@ -91,8 +90,7 @@ def most_tokens(per_second: float) -> int:
     return min(TOKENS_MOST, int(per_second * REFILL_MOST_S))
 
 
-@dataclass(frozen=True, slots=True)
-class Kind:
+class Kind(NamedTuple):
     """What a value may be: how its text is read and shown, and what is said about a wrong one."""
 
     parse: Callable[[str], Any]  # raises ValueError for what it does not take

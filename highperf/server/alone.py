@@ -11,7 +11,6 @@ import signal
 import socket
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from dataclasses import replace
 from functools import partial
 
 from highperf.config import Settings
@@ -105,7 +104,7 @@ class Alone:
             supervisor = Supervisor(self.loop, start, self.server.settings, self._notifier, board.restarted)
             # from here on the sockets are the supervisor's; the part that serves closes its own
             own = self._listeners.slots[0]
-            supervisor.take_over(self._part, replace(self._listeners, slots=[[listener.dup() for listener in own]]))
+            supervisor.take_over(self._part, self._listeners._replace(slots=[[listener.dup() for listener in own]]))
             self._part.on_exit = partial(self._own_part_ended, supervisor, board)
             self.server.bystanders = supervisor.tasks
             self._supervising = supervisor.spawn(supervisor.end())

@@ -21,20 +21,18 @@ import json
 import os
 import socket
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 _CHUNK: Final = 65536
 _DESCRIPTORS_MOST: Final = 64  # beside one message
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(NamedTuple):
     """One message; whoever receives it owns its descriptors."""
 
     word: str
-    values: dict[str, Any] = field(default_factory=dict)
-    fds: Sequence[int] = ()
+    values: dict[str, Any]
+    fds: Sequence[int]
 
 
 class Channel:

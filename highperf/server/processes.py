@@ -17,8 +17,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from highperf.config import Settings, from_texts
 from highperf.errors import HighperfError, StartupError
@@ -37,8 +36,7 @@ LINE_VARIABLE: Final = "HIGHPERF_CONTROL_LINE"
 _NOT_FOR_WORKERS: Final = (signal.SIGINT, signal.SIGHUP)
 
 
-@dataclass(frozen=True, slots=True)
-class Command:
+class Command(NamedTuple):
     """How this process was started, and how another one like it is."""
 
     arguments: Sequence[str]
@@ -53,7 +51,7 @@ class Command:
 
     def with_variables(self, variables: Mapping[str, str]) -> "Command":
         """The same with these in its environment."""
-        return replace(self, environ={**self.environ, **variables})
+        return self._replace(environ={**self.environ, **variables})
 
 
 def inherited_channel() -> Channel | None:

@@ -16,8 +16,7 @@ import struct
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from highperf.config import Settings
 from highperf.errors import StartupError
@@ -46,8 +45,7 @@ _NO_NEWCOMERS: Final = b"".join(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Listeners:
+class Listeners(NamedTuple):
     """The bound sockets of a server: for each slot those that its worker is to serve, which are the slot's to
     close. The file is that of a Unix socket, where there is one."""
 
@@ -79,7 +77,7 @@ def open_listeners(settings: Settings, slots: int = 1, *, may_grow: bool = False
     TCP port out if there may be more. StartupError says why it cannot be had, and the way out."""
     listeners = _open(settings, slots, may_grow)
     try:
-        listeners = replace(listeners, metrics=_open_metrics(settings))
+        listeners = listeners._replace(metrics=_open_metrics(settings))
     except StartupError:
         listeners.close()
         raise

@@ -13,8 +13,7 @@ import os
 import socket
 import stat
 import sys
-from dataclasses import dataclass
-from typing import Final, Self
+from typing import Final, NamedTuple, Self
 
 from highperf.errors import StartupError
 from highperf.server.holders import path_holder, path_is_held
@@ -23,8 +22,7 @@ from highperf.values import quote
 PATH_MOST: Final = 107 if sys.platform == "linux" else 103  # octets of sun_path, less the final zero
 
 
-@dataclass(frozen=True, slots=True)
-class SocketFile:
+class SocketFile(NamedTuple):
     """What a path led to when this process made it."""
 
     path: str  # absolute: the application may change the directory

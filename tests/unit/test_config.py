@@ -106,7 +106,7 @@ def test_each_layer_gives_way_to_the_one_above_it() -> None:
     )
     seen = []
     for weaker in ({}, {"flags": {}}, {"environ": {}}, {"env_file": EnvFile()}, {"app": {}}):
-        layers = dataclasses.replace(layers, **weaker)
+        layers = layers._replace(**weaker)
         settings = resolve(layers)
         seen.append((settings.port, settings.sources.get("port")))
     assert seen == [
