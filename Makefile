@@ -43,7 +43,7 @@ check: .venv/built .venv/installed .venv/test .venv/check ## lint, types, stubs 
 hot: .venv/built .venv/installed ## count Python operations in the hot functions against their budget
 	@$(bin)/python tools/check_hot_functions.py
 
-debug: .venv/test .venv/built .venv/installed ## the tests in Python's development mode, on a build that checks bounds
+debug: .venv/test .venv/built .venv/installed ## the tests in Python's development mode, on a build that checks bounds and owners
 	@$(bin)/python tools/flavour.py debug $(ARGS)
 
 asan: .venv/test .venv/built .venv/installed ## the compiled core's tests under address and undefined-behaviour sanitizers

@@ -2,7 +2,7 @@
 
 HIGHPERF_BUILD picks the flavour:
   release   (default) -O2, no debug symbols, every Cython check off
-  debug     Cython's bounds and initialization checks on, little optimization
+  debug     Cython's bounds and initialization checks and the asserts of highperf/checks.pxd on, little optimization
   asan      debug plus address and undefined-behaviour sanitizers, errors at .pyx lines
   fuzz      asan plus a call at every edge, which fuzz/edges.c counts
   cov       line tracing for Cython.Coverage
@@ -41,7 +41,7 @@ directives = {
     "embedsignature": False,
     "linetrace": flavour == "cov",
 }
-macros: list[tuple[str, str]] = []
+macros: list[tuple[str, str]] = [("HP_CHECKED", "1")] if checked else []
 compile_args = ["-Wall", "-Wno-unused-function", "-Wno-unreachable-code"]
 link_args = []
 if not checked:
@@ -82,7 +82,7 @@ try:
         [extension(path) for path in sources],
         compiler_directives=directives,
         annotate=flavour == "annotate",
-        emit_linenums=sanitized,
+        emit_linenums=sanitized or flavour == "debug",  # reports name .pyx lines
         nthreads=jobs,
         build_dir=None if flavour == "cov" else f"build/cython-{flavour}",  # Cython.Coverage wants .c beside .so
     )

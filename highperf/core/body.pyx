@@ -15,6 +15,7 @@ cimport cython
 from cpython.bytes cimport _PyBytes_Resize
 from cpython.object cimport PyObject
 from libc.string cimport memcpy
+from highperf.checks cimport must
 from highperf.core.worker cimport Worker
 from highperf.guards.deadlines cimport Timer
 from highperf.observe.metrics cimport REASON_BODY_TOO_LARGE
@@ -85,6 +86,7 @@ cdef class BodyReader:
         return size
 
     cdef int filled_c(self, Py_ssize_t size) except -1:
+        must(self.room != NULL and size <= size_of(self.room) - self.filled, "more came than there is room for")
         self.filled += size
         self.unread += size
         self.received += size
@@ -232,6 +234,7 @@ cdef class BodyReader:
             part = part[self.taken:self.taken + size]
         self.taken = self.taken + size if size < left else 0
         self.unread -= size
+        must(self.unread >= 0, "more is taken of a body than came")
         return part
 
     cdef object waiter_c(self):

@@ -8,6 +8,7 @@
 
 cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from highperf.checks cimport must
 from highperf.core.file_answer cimport FileMount, answer_file_c, mount_of_c
 from highperf.core.gate cimport Gate, common_refusals_c, own_limits_c, server_limits_c
 from highperf.core.problems cimport Refusal, path_of_c, problem_c
@@ -16,7 +17,7 @@ from highperf.core.stream cimport LENGTH_UNKNOWN, Stream
 from highperf.core.task cimport StepTask
 from highperf.core.worker cimport MISSED, Worker
 from highperf.guards.breaker cimport OUTCOME_FAILURE, OUTCOME_IGNORED, OUTCOME_SUCCESS, failing_c
-from highperf.guards.deadlines cimport NEVER, disarm_c
+from highperf.guards.deadlines cimport NEVER, armed_c, disarm_c
 from highperf.guards.shedder cimport Shedder
 from highperf.observe.layout cimport NAME_UNMATCHED
 from highperf.observe.traces cimport is_sampled
@@ -211,6 +212,11 @@ cdef RequestCycle start_cycle_c(Worker worker, Stream stream, Head head, Endpoin
     if cycle is None:
         cycle = RequestCycle.__new__(RequestCycle)
     worker.spare_cycle = None
+    must(cycle.stream is None, "a spare cycle has a stream")
+    must(cycle.request is None, "a spare cycle has a request")
+    must(cycle.gate is None, "a spare cycle holds a permit")
+    must(not armed_c(&cycle.timer), "a spare cycle has a deadline")
+    must(not cycle.started, "a spare cycle has begun an answer")
     request.worker = worker
     request.stream_ = stream
     request.head = head
@@ -319,8 +325,10 @@ cdef class RequestCycle(StepTask):
         if self.registered:
             self.worker.cycles.discard(self)
         disarm_c(&self.timer)
+        must(self.stream is None, "a handler has ended, and its request has no answer")
         if self.missed:
             self.worker.zombies -= 1
+            must(self.worker.zombies >= 0, "a handler that missed its deadline ends twice")
         self.release_c()
         return StepTask.settle_c(self, state, outcome)
 
@@ -337,6 +345,7 @@ cdef class RequestCycle(StepTask):
         if self.pass_ >= 0:
             if self.registered:             # it has waited, maybe for long
                 self.worker.touch_c()
+            must(self.gate is not None, "a pass of a breaker has outlived its permit")
             self.gate.breaker.report_c(self.pass_, outcome, self.worker.now_ns)
             self.pass_ = -1
         return 0
@@ -428,6 +437,7 @@ cdef class RequestCycle(StepTask):
         return self.answer_c(response.status_, response.content_type_, <bytes>response.body_, response.headers_)
 
     cdef int answer_c(self, int status, bytes content_type, bytes content, ResponseHeaders headers) except -1:
+        must(self.stream is not None and not self.started, "a request is answered twice")
         self.started = True
         if self.budget_ns != NEVER:
             self.look_c()

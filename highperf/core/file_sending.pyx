@@ -28,6 +28,7 @@ from libc.errno cimport (
 )
 from libc.stdint cimport int64_t, uint64_t
 from libc.stdlib cimport free, malloc
+from highperf.checks cimport must
 from highperf.clock cimport monotonic_ns
 from highperf.core.outgoing cimport Outgoing
 from highperf.core.stream cimport FILE_FAILED, FILE_GOING, FILE_SENT, FileHolder
@@ -160,6 +161,7 @@ cdef class SendQueue:
         self.scheduled = True           # what joins now need not call
         while self.waiting and monotonic_ns() - began_ns < TURN_NS:
             sending = <Sending>self.waiting.popleft()
+            must(sending.queued, "a connection is in the queue twice")
             sending.queued = False
             try:
                 sending.go_on_c()
@@ -178,6 +180,7 @@ cdef class SendQueue:
             if self.epoll < 0:
                 raise OSError(errno, os.strerror(errno))
             self.worker.loop.add_reader(self.epoll, self.look)
+        must(sending.fd >= 0, "a connection that was lost is watched")
         self.last_token += 1
         if hp_watch(self.epoll, sending.fd, self.last_token) < 0:
             raise OSError(errno, os.strerror(errno))
@@ -229,6 +232,7 @@ cdef class Sending(Outgoing):
         cdef int progress
         if size == 0 or self.transport is None:
             return FILE_SENT
+        must(self.file_fd < 0, "a file is sent before the last one has ended")
         self.holder = holder
         self.file_fd = fd
         self.file_at = offset

@@ -15,6 +15,7 @@
 
 cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
+from highperf.checks cimport must
 from highperf.core.problems cimport Refusal
 from highperf.core.request cimport Request
 from highperf.core.stream cimport Stream
@@ -292,6 +293,7 @@ cdef class Gate:
     cdef int leave_c(self) except -1:
         if self.shedder is not None:
             self.running -= 1
+            must(self.running >= 0, "a permit of a route is given back twice")
             self.shedder.leave_c(self.critical)
         return 0
 

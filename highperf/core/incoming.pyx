@@ -5,6 +5,7 @@
 from libc.stdint cimport int64_t
 from libc.stdlib cimport free
 from libc.string cimport memset
+from highperf.checks cimport must
 from highperf.core.cycle cimport Route
 from highperf.core.file_sending cimport Sending
 from highperf.core.polling cimport Poller
@@ -28,6 +29,7 @@ cdef class Incoming(Sending):
         self.read_timer.owner = <void*>self
 
     def __dealloc__(self):
+        must(not self.polled, "a connection dies that the poller still points to")
         disarm_c(&self.read_timer)
         free(self.chunks)
 
@@ -60,6 +62,7 @@ cdef class Incoming(Sending):
         # Octets were received where the body wanted them.
         self.worker.touch_c()
         self.body_left -= size
+        must(self.body_left >= 0, "more octets than the content has were received as such")
         self.more_came_c(size)
         self.body.filled_c(size)
         return self.end_body_c() if self.body_left == 0 else 0
@@ -132,6 +135,7 @@ cdef class Incoming(Sending):
     cdef int poll_c(self) except -1:
         # From the transport to the worker's poller, unless somebody wants it to pause just now.
         cdef Worker worker = self.worker
+        must(not self.polled, "a connection is polled twice")
         if worker.poller is None:
             worker.poller = Poller(worker)
         if self.transport.is_reading() and (<Poller>worker.poller).watch_c(self, self.fd):
@@ -227,6 +231,7 @@ cdef class Incoming(Sending):
     # ---- what is noted of it ------------------------------------------------------------------
 
     cdef int open_exchange_c(self, Head head, Route route) except -1:
+        must(not self.exchange.open, "a request begins before the last one was concluded")
         memset(&self.exchange, 0, sizeof(self.exchange))
         self.exchange.open = True
         self.worker.answering += 1
@@ -252,8 +257,10 @@ cdef class Incoming(Sending):
 
     cdef int conclude_c(self, int ending) except -1:
         cdef Head head = <Head>self.request_head if self.request_head != NULL else None
+        must(self.exchange.open, "a request is concluded twice")
         self.exchange.open = False
         self.worker.answering -= 1
+        must(self.worker.answering >= 0, "more requests are concluded than began")
         self.exchange.ending = ending
         self.exchange.ended_ns = self.worker.now_ns
         self.request_head = NULL

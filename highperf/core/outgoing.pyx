@@ -9,6 +9,7 @@ from cpython.bytes cimport PyBytes_FromStringAndSize
 from cpython.memoryview cimport PyMemoryView_FromObject
 from libc.stdint cimport int64_t
 
+from highperf.checks cimport must
 from highperf.core.connected cimport Connected
 from highperf.core.sending cimport send_now_c
 from highperf.core.worker cimport Worker
@@ -133,7 +134,9 @@ cdef class Outgoing(Connected):
 
     cdef Py_ssize_t try_send_c(self, const char* octets, Py_ssize_t size, int flags) except -2:
         # Octets that the socket took, 0 when it is full, -1 when the connection is broken.
-        cdef Py_ssize_t sent = send_now_c(self.fd, octets, size, flags)
+        cdef Py_ssize_t sent
+        must(self.fd >= 0 and self.transport is not None, "octets are sent on a connection that was lost")
+        sent = send_now_c(self.fd, octets, size, flags)
         if sent < 0:
             self.close_c()
             self.exchange.ending = ENDING_LEFT
@@ -143,6 +146,7 @@ cdef class Outgoing(Connected):
 
     cdef int back_up_c(self, object octets) except -1:
         # The socket is full: the transport sends the rest when it can.
+        must(self.transport is not None, "octets are handed to a transport that was lost")
         if self.direct:
             self.backed_up = True
         self.handed += len(octets)

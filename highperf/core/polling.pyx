@@ -19,6 +19,7 @@
 # - The pointers are borrowed: a stream leaves (unwatch_c) before its socket is closed, and before it dies.
 
 cimport cython
+from highperf.checks cimport must
 from highperf.core.stream cimport Stream
 from highperf.core.worker cimport Worker
 
@@ -83,6 +84,7 @@ cdef class Poller:
             return 0
         if self.gathered_count == 0:
             self.gathering_since_ns = self.worker.now_ns
+        must(self.gathered_count < GATHERED_MOST, "more connections are gathered than there is room for")
         self.gathered[self.gathered_count] = <void*>stream
         self.gathered_count += 1
         if self.gathered_count == GATHERED_MOST or self.worker.now_ns - self.gathering_since_ns > GATHER_NS:

@@ -16,6 +16,7 @@
 
 from cpython.object cimport PyObject
 from cpython.ref cimport Py_REFCNT
+from highperf.checks cimport must
 
 import asyncio                          # before _asyncio, which Python 3.11 else makes twice: no task is known then
 import _asyncio
@@ -142,6 +143,7 @@ cdef class StepTask(TimerOwner):
 
     cdef int begin_c(self, object function, object argument) except -1:
         # Calls function(argument), and drives what it returns if that can wait.
+        must(self.state == TASK_PENDING and not self.registered, "a task begins twice")
         PyContext_Enter(self._context)
         try:
             enter_c(self._loop, self)
@@ -157,6 +159,7 @@ cdef class StepTask(TimerOwner):
             return False
         if hp_has_weak_references(self):
             return False
+        must(self._coro is None and self._fut_waiter is None, "a task that has ended still waits")
         self.state = TASK_PENDING
         self.outcome = None
         self._context = None
@@ -296,6 +299,7 @@ cdef class StepTask(TimerOwner):
 
     cdef int settle_c(self, int state, object outcome) except -1:
         cdef list callbacks = self._callbacks
+        must(self.state == TASK_PENDING, "a task ends twice")
         self.state = state
         self.outcome = outcome
         if self.registered:

@@ -8,6 +8,7 @@
 cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 
+from highperf.checks cimport must
 from highperf.files.codings cimport CODING_IDENTITY
 from highperf.files.entry cimport (
     ENTRY_COLD, ENTRY_FAILED, ENTRY_FILE, ENTRY_LISTING, ENTRY_MISSING, ENTRY_REDIRECT, FileEntry,
@@ -227,6 +228,7 @@ cdef class FileCache:
 
     cdef int evict_c(self, Slot* slot) except -1:
         self.descriptors -= descriptors_of(<FileEntry>slot.value)
+        must(self.descriptors >= 0, "a cache gives up more descriptors than it has")
         return self.files.drop_c(slot)
 
     cdef int clear_c(self) except -1:

@@ -11,6 +11,7 @@ from cpython.ref cimport Py_INCREF, Py_XDECREF
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcmp, memcpy
 
+from highperf.checks cimport must
 from highperf.siphash cimport siphash13
 
 import os
@@ -90,6 +91,7 @@ cdef class PathTable:
         cdef uint32_t at = <uint32_t>(slot - self.slots) + 1
         cdef uint32_t* link = &self.chains[slot.hashed & self.mask]
         cdef PyObject* value = slot.value
+        must(slot.key != NULL, "a slot is dropped twice")
         while link[0] != at:
             link = &self.slots[link[0] - 1].next
         link[0] = slot.next
@@ -100,6 +102,7 @@ cdef class PathTable:
         self.free = at
         self.count -= 1
         self.weight -= slot.weight
+        must(self.count >= 0 and self.weight >= 0, "more leaves a table than was put there")
         Py_XDECREF(value)
         return 0
 

@@ -28,6 +28,7 @@
 cimport cython
 from libc.stdint cimport int64_t, uint64_t
 from libc.string cimport memset
+from highperf.checks cimport must
 from highperf.clock cimport instant_of, monotonic_ns
 from highperf.segment cimport Segment, load_word, swap_word
 
@@ -88,6 +89,9 @@ cdef object TAKEN = ContextVar("highperf_breaker_passes", default=None)
 
 cdef inline uint64_t pack(uint64_t state, uint64_t generation, uint64_t until_ms,
                           uint64_t successes, uint64_t backoff) noexcept nogil:
+    must(until_ms <= UNTIL_MASK, "until_ms runs over into the generation")
+    must(successes <= SUCCESSES_MASK, "successes run over into until_ms")
+    must(backoff <= BACKOFF_MASK, "backoff runs over into successes")
     return (
         state << STATE_SHIFT | (generation & GENERATION_MASK) << GENERATION_SHIFT
         | until_ms << UNTIL_SHIFT | successes << SUCCESSES_SHIFT | backoff
@@ -319,6 +323,7 @@ cdef class CircuitBreaker:
             # Open, and over already: the next caller probes.
             next_word = pack(OPEN, generation, self.since_c(now_ns) // MS_NS & UNTIL_MASK, successes, backoff)
         # Whoever changed it meanwhile has taken the lease over.
+        must(successes <= PROBES_TO_CLOSE, "a breaker counts more probes than it waits for")
         if swap_word(&self.words[STATE], &word, next_word):
             self.closed += state_of(next_word) == RAMP
 

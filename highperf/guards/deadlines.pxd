@@ -11,6 +11,7 @@
 # runs back. A timer is armed in one list or wheel at a time: arming it takes it out of the other.
 
 from libc.stdint cimport uint64_t
+from highperf.checks cimport must
 
 cdef extern from *:
     """
@@ -44,6 +45,8 @@ cdef inline bint armed_c(const Timer* timer) noexcept nogil:
 cdef inline void disarm_c(Timer* timer) noexcept nogil:
     # Does nothing to an idle timer.
     if timer.next != NULL:
+        must(timer.previous.next == timer, "the timer before this one does not know it")
+        must(timer.next.previous == timer, "the timer after this one does not know it")
         timer.previous.next = timer.next
         timer.next.previous = timer.previous
         timer.next = NULL

@@ -14,7 +14,8 @@
 
 cimport cython
 
-from highperf.guards.deadlines cimport MARKS, NEVER, SLOT_NS, SLOTS, YEAR_NS, Timer, disarm_c
+from highperf.checks cimport must
+from highperf.guards.deadlines cimport MARKS, NEVER, SLOT_NS, SLOTS, YEAR_NS, Timer, armed_c, disarm_c
 
 cdef extern from *:
     """
@@ -36,6 +37,8 @@ cdef inline void found_c(Timer* sentinel) noexcept nogil:
 
 cdef inline void append_c(Timer* sentinel, Timer* timer) noexcept nogil:
     # An idle timer to the end of a list.
+    must(not armed_c(timer), "a timer is linked twice")
+    must(timer.owner != NULL, "a timer that is armed has no owner")
     timer.previous = sentinel.previous
     timer.next = sentinel
     sentinel.previous.next = timer

@@ -21,6 +21,8 @@
 cimport cython
 from libc.limits cimport INT_MAX
 
+from highperf.checks cimport must
+
 cdef enum:
     RESERVE_SHARE = 5                   # one permit of so many is in reserve
     MOST_IN_FLIGHT = 1_000_000_000
@@ -68,6 +70,8 @@ cdef class Shedder:
     cdef void leave_c(self, bint critical) noexcept nogil:
         self.running -= 1
         self.critical_running -= critical
+        must(self.running >= 0, "a permit is given back twice")
+        must(0 <= self.critical_running <= self.running, "a permit is given back as one of the other kind")
 
     cdef void turn_c(self, long long length_ns, long long now_ns) noexcept nogil:
         cdef bint measured = now_ns - length_ns - self.turn_ns < self.interval_ns

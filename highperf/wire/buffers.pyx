@@ -23,6 +23,8 @@ from cpython.buffer cimport (
 from libc.stdlib cimport free, malloc, realloc
 from libc.string cimport memcpy
 
+from highperf.checks cimport must
+
 cdef enum:
     SMALLEST = 128              # a head that comes octet by octet needs no more
     SMALLEST_BITS = 7
@@ -87,6 +89,7 @@ cdef class Buffer:
         # Without garbage collection nothing has cleared lender before.
         if self.lender is not None:
             self.lender.in_use -= 1
+        must(self.exports == 0, "a buffer is freed while a memoryview of it exists")
         free(self.data)
 
     def __len__(self):
@@ -193,9 +196,12 @@ cdef class BufferPool:
         cdef Buffer buffer
         if stack:
             buffer = <Buffer>hp_pop(stack)
+            must(buffer.released and buffer.lender is None, "a buffer is lent and in the pool at once")
+            must(buffer.exports == 0, "the pool has a buffer of which a memoryview exists")
             if len(stack) < self.low_water[index]:
                 self.low_water[index] = len(stack)
             self.held_bytes -= buffer.capacity
+            must(self.held_bytes >= 0, "the pool lends more than it holds")
             self.hits += 1
         else:
             buffer = Buffer(<Py_ssize_t>SMALLEST << index if index < CLASS_COUNT else capacity)
@@ -209,9 +215,11 @@ cdef class BufferPool:
         if buffer.lender is not self:
             raise ValueError("this buffer was released before" if buffer.released
                              else "this buffer was not acquired from this pool")
+        must(not buffer.released, "a buffer is given back twice")
         buffer.lender = None
         buffer.released = True
         self.in_use -= 1
+        must(self.in_use >= 0, "the pool is given back more than it lent")
         if (buffer.capacity > KEEP_LIMIT or buffer.exports
                 or buffer.capacity > self.limit_bytes - self.held_bytes):
             return 0

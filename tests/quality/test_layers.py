@@ -21,11 +21,12 @@ ROOMS = {
     "segment": {"clock", "siphash"},
     "siphash": set(),
     "flag": set(),
-    "wire": {"clock"},
-    "guards": {"clock", "segment", "siphash"},
-    "files": {"wire", "clock", "siphash"},
+    "checks": set(),
+    "wire": {"clock", "checks"},
+    "guards": {"clock", "segment", "siphash", "checks"},
+    "files": {"wire", "clock", "siphash", "checks"},
     "observe": {"wire", "clock", "segment", "siphash", "flag", "log_format"},
-    "core": {"wire", "guards", "observe", "files", "clock", "segment", "flag"},
+    "core": {"wire", "guards", "observe", "files", "clock", "segment", "flag", "checks"},
     "server": {"core", "observe", "wire", "segment", "config", "log_format", "values"},
     "policies": {"guards", "callables", "values"},
     "mounts": {"core", "files"},
@@ -41,7 +42,7 @@ ROOMS = {
 EVERYONE = {"errors", "_version"}
 # Imported when called or by the type checker alone, so that no room needs a higher one to be loaded.
 NOT_AT_IMPORT = {("app", "server"), ("app", "testing"), ("testing", "app")}
-WITHOUT_A_LOOP = {"wire", "guards", "observe", "files", "segment", "siphash", "clock", "flag"}
+WITHOUT_A_LOOP = {"wire", "guards", "observe", "files", "segment", "siphash", "clock", "flag", "checks"}
 LOOPS = {"asyncio", "uvloop", "anyio", "trio"}
 
 IMPORT = re.compile(
