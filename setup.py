@@ -53,7 +53,8 @@ elif flavour == "debug":
     compile_args += ["-O1", "-g"]
     macros += [("HP_PORTABLE", "1")]  # scans without SSE2
 elif sanitized:
-    compile_args += ["-O1", "-g", "-fsanitize=address,undefined", "-fno-omit-frame-pointer"]
+    # Python's own -fwrapv would hide signed overflow.
+    compile_args += ["-O1", "-g", "-fsanitize=address,undefined", "-fno-omit-frame-pointer", "-fno-wrapv"]
     link_args += ["-fsanitize=address,undefined"]
     if flavour == "fuzz":
         compile_args += ["-fsanitize-coverage=trace-pc"]

@@ -67,8 +67,9 @@ def runtime_library(name: str) -> str:
 
 
 def run_debug(tree: Path, env: dict[str, str], arguments: list[str]) -> int:
+    # An assert of highperf/checks.pxd tells stderr and ends the process: pytest must leave that alone.
     env |= {"PYTHONDEVMODE": "1"}
-    return subprocess.run([*PYTEST, *arguments], cwd=tree, env=env).returncode
+    return subprocess.run([*PYTEST, "--capture=sys", *arguments], cwd=tree, env=env).returncode
 
 
 def sanitizers(*more: str, **options: object) -> dict[str, str]:
@@ -133,16 +134,27 @@ RUNNERS: dict[str, Callable[[Path, dict[str, str], list[str]], int]] = {
 }
 
 
+def prepare(flavour: str) -> Path:
+    """The copy, as the working tree is now, with its extensions built."""
+    tree = ROOT / "build" / flavour
+    tree.mkdir(parents=True, exist_ok=True)
+    build(tree, flavour, force=copy_tree(tree))
+    return tree
+
+
+def run(flavour: str, arguments: list[str]) -> int:
+    """Runs what the flavour is for, on what stands in its copy."""
+    tree = ROOT / "build" / flavour
+    env = os.environ | {"PYTHONPATH": str(tree), "HIGHPERF_BUILD": flavour}
+    return RUNNERS[flavour](tree, env, arguments)
+
+
 def main() -> int:
     if len(sys.argv) < 2 or sys.argv[1] not in RUNNERS:
         print(f"usage: {sys.argv[0]} {{{','.join(RUNNERS)}}} [ARGUMENTS]", file=sys.stderr)
         return 2
-    flavour, arguments = sys.argv[1], sys.argv[2:]
-    tree = ROOT / "build" / flavour
-    tree.mkdir(parents=True, exist_ok=True)
-    build(tree, flavour, force=copy_tree(tree))
-    env = os.environ | {"PYTHONPATH": str(tree), "HIGHPERF_BUILD": flavour}
-    return RUNNERS[flavour](tree, env, arguments)
+    prepare(sys.argv[1])
+    return run(sys.argv[1], sys.argv[2:])
 
 
 if __name__ == "__main__":

@@ -1,13 +1,15 @@
-"""Plants mistakes into a copy of the compiled core, one after the other, and looks whether the fuzzer finds each.
+"""Plants mistakes into a copy of the compiled core, one after the other, and looks whether each is found.
 
     python tools/planted.py [WORDS]    those whose name has these words; without, all of tools/planted.toml
 
-So the fuzzer itself is tested: a mistake that it does not find within a minute fails the run. The copy lies in
-build/planted; the release build is fuzzed there, blind, so that what is found so is found with coverage all the sooner.
+So the tools themselves are tested: a mistake that is not found fails the run. The fuzzer has a minute for each of its
+own; it fuzzes the release build in build/planted, blind: what is found so is found with coverage all the sooner. The
+others are for a flavour that checks: a few tests run on it, and its report must say what is wrong, and where.
 """
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -18,6 +20,7 @@ import flavour
 
 PLANTED = flavour.ROOT / "tools" / "planted.toml"
 PATIENCE_S = 60
+RUN = "import sys, flavour; sys.exit(flavour.run(sys.argv[1], sys.argv[2:]))"
 
 
 def plant(tree: Path, mistake: dict[str, str]) -> None:
@@ -27,32 +30,48 @@ def plant(tree: Path, mistake: dict[str, str]) -> None:
     (tree / mistake["file"]).write_text(text.replace(mistake["text"], mistake["becomes"]))
 
 
-def fuzz(tree: Path, target: str) -> dict[str, float | str] | None:
-    """What was found, after how long; None: nothing."""
+def fuzz(mistake: dict[str, str]) -> str | None:
+    """What the fuzzer found, after how long; None: nothing."""
+    tree, target = flavour.ROOT / "build" / "planted", mistake["target"]
+    tree.mkdir(parents=True, exist_ok=True)
+    flavour.build(tree, "release", force=flavour.copy_tree(tree))
+    plant(tree, mistake)
+    flavour.build(tree, "release", force=False)
     record, kept = tree / "build" / "fuzz.json", tree / "build" / "kept"
     shutil.rmtree(kept, ignore_errors=True)
     folders = [f"--{name}={kept / name}" for name in ("crashes", "corpus")]
     command = [sys.executable, "-m", "fuzz", target, f"--seconds={PATIENCE_S}", f"--record={record}", *folders]
     subprocess.run(command, cwd=tree, env=os.environ | {"PYTHONPATH": str(tree)}, capture_output=True)
     report = json.loads(record.read_text())["targets"][target]
-    return report["breach"] and {"kind": report["breach"][0], "seconds": report["seconds"]}
+    return report["breach"] and f"{report['breach'][0]} after {report['seconds']:.1f} s"
+
+
+def check(mistake: dict[str, str]) -> str | None:
+    """What the flavour's report says, and where; None: not that."""
+    by = mistake["by"]
+    tree = flavour.prepare(by)
+    plant(tree, mistake)
+    flavour.build(tree, by, force=False)
+    command = [sys.executable, "-c", RUN, by, "-x", "-q", *mistake["tests"].split()]
+    run = subprocess.run(command, cwd=flavour.ROOT / "tools", capture_output=True, text=True, errors="replace")
+    report = run.stdout + run.stderr
+    place = re.search(re.escape(mistake.get("place", mistake["file"])) + r":\d+", report)
+    if run.returncode and place and mistake["finds"] in report:
+        return f"{mistake['finds']} ({place[0]})"
+    (flavour.ROOT / "build" / f"missed-by-{by}.txt").write_text(report)
+    return None
 
 
 def main() -> int:
     words = " ".join(sys.argv[1:])
-    tree = flavour.ROOT / "build" / "planted"
-    tree.mkdir(parents=True, exist_ok=True)
     missed = 0
     for mistake in tomllib.loads(PLANTED.read_text())["mistake"]:
         if words not in mistake["name"]:
             continue
-        flavour.build(tree, "release", force=flavour.copy_tree(tree))
-        plant(tree, mistake)
-        flavour.build(tree, "release", force=False)
-        found = fuzz(tree, mistake["target"])
+        found = check(mistake) if "by" in mistake else fuzz(mistake)
         missed += found is None
-        told = f"{found['kind']} after {found['seconds']:.1f} s" if found else f"not found in {PATIENCE_S} s"
-        print(f"{mistake['target']:<11} {mistake['name']:<72} {told}", flush=True)
+        finder = mistake.get("by") or mistake["target"]
+        print(f"{finder:<11} {mistake['name']:<72} {found or 'not found'}", flush=True)
     print(f"{missed} missed")
     return missed > 0
 

@@ -340,6 +340,7 @@ class Wire:
         self.app = App()
         self.settings: dict[str, object] = {}
         self.loop = uvloop.new_event_loop()
+        self.loop.slow_callback_duration = 60  # a busy machine is no warning of ours
         self.noise: list[dict[str, Any]] = []
         self.loop.set_exception_handler(lambda _, context: self.noise.append(context))
         self.began: list[str] = []
