@@ -1,13 +1,13 @@
 # HttpProtocol: one HTTP/1.1 connection. It is the Stream of the request that it is answering.
 
+from highperf.core.answering cimport Answering
 from highperf.core.cycle cimport RequestCycle, Route
-from highperf.core.incoming cimport Incoming
 from highperf.flag cimport flag
 from highperf.wire.buffers cimport Buffer
 from highperf.wire.parser cimport Head
 
 
-cdef class HttpProtocol(Incoming):
+cdef class HttpProtocol(Answering):
     # input
     cdef Head head              # unfinished, or that of a request that outlived its read; else None
     cdef Buffer pending         # octets behind the running request; pooled; None when there are none
@@ -16,10 +16,6 @@ cdef class HttpProtocol(Incoming):
     # the running request
     cdef RequestCycle cycle     # None: none, or one that the server answers itself
     cdef flag busy              # between its head and the end of its answer
-    cdef flag persistent        # another request may follow
-    cdef flag head_only
-    cdef flag chunked           # the answer is
-    cdef flag mute              # the answer has no content
 
     # where the connection stands
     cdef flag lingering         # our side is closed; what comes is discarded

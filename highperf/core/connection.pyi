@@ -1,10 +1,10 @@
 from asyncio import BaseTransport
 from typing import final
 
-from highperf.core.incoming import Incoming
+from highperf.core.answering import Answering
 
 @final
-class HttpProtocol(Incoming):
+class HttpProtocol(Answering):
     """One HTTP/1.1 connection (RFC 9112), an asyncio.BufferedProtocol by its methods.
 
     Args:

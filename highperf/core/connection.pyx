@@ -18,20 +18,19 @@
 
 cimport cython
 from cpython.ref cimport Py_REFCNT
-from libc.stdint cimport int64_t
 from libc.stdlib cimport calloc
 from libc.string cimport memmove
+from highperf.core.answering cimport Answering
 from highperf.core.body cimport BodyReader
 from highperf.core.cycle cimport (
     ROUTE_HANDLER, Match, RequestCycle, Route, answer_directly_c, choose_route_c, find_endpoint_c,
     run_cycle_c, send_response_c, start_cycle_c,
 )
 from highperf.core.gate cimport Gate
-from highperf.core.incoming cimport BODY_CHUNKED, BODY_LENGTH, BODY_NONE, Incoming
+from highperf.core.incoming cimport BODY_CHUNKED, BODY_LENGTH, BODY_NONE
 from highperf.core.outgoing cimport TIMER_WRITE
 from highperf.core.file_sending cimport Sending
 from highperf.core.problems cimport problem_c
-from highperf.core.stream cimport FILE_SENT, LENGTH_UNKNOWN, FileHolder
 from highperf.core.worker cimport KEY_FAILED, PASSED, Worker
 from highperf.guards.deadlines cimport TimeoutList, armed_c, disarm_c
 from highperf.observe.exchange cimport ENDING_CUT, ENDING_SENT
@@ -43,10 +42,6 @@ from highperf.wire.parser cimport (
     METHOD_CONNECT, METHOD_HEAD, PARSE_DONE, PARSE_FAILED, PARSE_NEED_MORE, Head,
 )
 from highperf.wire.parse_errors cimport error_reason_c, error_status_c
-from highperf.wire.response cimport (
-    LENGTH_CHUNKED, LENGTH_NONE, PERSIST_CLOSE, PERSIST_DEFAULT, PERSIST_KEEP, ResponseHeaders, write_chunk_size_c,
-    write_head_c,
-)
 from highperf.wire.router cimport Endpoint
 
 from highperf.errors import HTTPError
@@ -68,7 +63,7 @@ cdef enum:
 
 
 @cython.final
-cdef class HttpProtocol(Incoming):
+cdef class HttpProtocol(Answering):
     def __cinit__(self, Worker worker not None):
         self.persistent = True
 
@@ -392,57 +387,7 @@ cdef class HttpProtocol(Incoming):
         self.worker.warn_c(peer, "bad request from %s: %s (answered %s, began with %s) [request %s]",
                            (peer, reason, status, octets.hex(), self.request_id_c()))
 
-    # ---- Stream: the answer of the running request --------------------------------------------
-
-    cdef int start_c(self, int status, bytes content_type, int64_t length, ResponseHeaders headers) except -1:
-        cdef int persistence = PERSIST_DEFAULT
-        cdef const char* field = NULL
-        cdef Py_ssize_t field_size
-        if self.transport is None:
-            return 0
-        if not self.processing:
-            self.worker.touch_c()       # for Date: the request may have waited for long
-        if self.body_kind != BODY_NONE and not self.worth_discarding():
-            self.persistent = False
-        if self.worker.announced and self.persistent:
-            self.persistent = False
-            self.wary = True            # the peer may have sent its next request
-        if self.closing:
-            self.persistent = False
-        self.note_answer_c(status, content_type, headers)
-        self.expects_continue = False
-        self.chunked = False
-        self.mute = self.head_only or status == 204 or status == 304
-        if status == 204 or status == 304:
-            length = LENGTH_NONE        # RFC 9110 section 8.6
-        elif length == LENGTH_UNKNOWN:
-            if self.exchange.minor == 0:
-                length = LENGTH_NONE    # the end of the connection ends it
-                self.persistent = False
-            else:
-                length = LENGTH_CHUNKED
-                self.chunked = not self.mute
-        if not self.persistent:
-            persistence = PERSIST_CLOSE
-        elif self.exchange.minor == 0:
-            persistence = PERSIST_KEEP
-        field_size = self.worker.ids.field_c(self, headers, &field)
-        return write_head_c(
-            self.out_c(), self.worker.standing, status, content_type, length, headers, persistence, field, field_size
-        )
-
-    cdef int send_c(self, const char* octets, Py_ssize_t size, object owner) except -1:
-        if self.mute or size == 0 or self.transport is None:
-            return 0
-        self.exchange.sent += size
-        if not self.chunked:
-            return self.write_c(octets, size, owner)
-        write_chunk_size_c(self.out_c(), size)
-        self.write_c(octets, size, owner)
-        return self.out_c().append_c(b"\r\n", 2)
-
-    cdef int send_file_c(self, FileHolder holder, int fd, int64_t offset, int64_t size) except -1:
-        return FILE_SENT if self.mute else Sending.send_file_c(self, holder, fd, offset, size)
+    # ---- Stream: the end of an answer; its beginning is in answering.pyx --------------------------------------------
 
     cdef int finish_c(self) except -1:
         if not self.busy:

@@ -278,7 +278,7 @@ cdef class FileAnswer(FileHolder):
         return self.refuse_c(self.mount.missing, 0)
 
     cdef int refuse_c(self, Refusal refusal, int retry_s) except -1:
-        refusal.write_c(self.stream, self.head, None, refusal.fields_c(retry_s))
+        refusal.write_c(self.stream, self.head, None, refusal.canned_c(retry_s).fields)
         return self.finish_c()
 
     cdef int list_c(self) except -1:

@@ -3,17 +3,17 @@
 #
 # Of a ready-made one, all that can be known beforehand is written beforehand; a request adds its path, its id and the
 # seconds to wait. So a refusal runs no Python frame and allocates nothing: fields are kept for each number of
-# seconds once one request was told it. For these to be few, long waits are rounded up to one
-# of STEPS numbers between each power of two and the next, which adds 3 % at most.
+# seconds once one request was told it, and what the stream made of them while paths are the same. For these to be
+# few, long waits are rounded up to one of STEPS numbers between each power of two and the next, which adds 3 % at most.
 
 cimport cython
 from highperf.core.request cimport Request
-from highperf.core.stream cimport Stream
+from highperf.core.stream cimport Canned, Stream
 from highperf.wire.buffers cimport Buffer
 from highperf.wire.parser cimport Head
 from highperf.wire.response cimport Response, ResponseHeaders, checked_status_c, encode_json_c, reason_c
 from highperf.wire.writing cimport put
-from libc.string cimport memchr
+from libc.string cimport memchr, memcmp
 
 from highperf.errors import BreakerOpen
 
@@ -98,55 +98,71 @@ cdef class Refusal:
         self.instance_at = self.content.size
         self.policy = policy
         self.retries = retries
-        self.fields = []
-        self.last_s = -1
+        self.canned = []
+        self.last_s = self.path_size = -1
 
     cdef int send_c(self, Stream stream, Head head, long long retry_s) except -1:
-        self.write_c(stream, head, None, self.fields_c(retry_s if self.retries else 0))
+        cdef Canned canned = self.canned_c(retry_s if self.retries else 0)
+        cdef bint again = self.is_last_c(head.base + head.path.start, head.path.size)
+        if not (again and canned.key == self.paths and stream.repeat_c(canned, self.status)):
+            head_size = self.write_c(stream, head, None, canned.fields)
+            if again:                       # whoever is refused once may never come again
+                canned.key = self.paths
+                stream.can_c(canned, head_size, self.content.size)
         return stream.finish_c()
 
     cdef int write_c(self, Stream stream, Head head, bytes content_type, ResponseHeaders fields) except -1:
         cdef const char* request_id = NULL
         cdef Py_ssize_t id_size = stream.request_id_octets_c(&request_id)
+        cdef int head_size
         if head.path.size:
             self.complete_c(head.base + head.path.start, head.path.size, request_id, id_size)
         else:
             self.complete_c(b"*" if head.asterisk else b"/", 1, request_id, id_size)
-        stream.start_c(self.status, content_type, self.content.size, fields)
-        return stream.send_c(self.content.data, self.content.size, None)
+        head_size = stream.start_c(self.status, content_type, self.content.size, fields)
+        stream.send_c(self.content.data, self.content.size, None)
+        return head_size
+
+    cdef bint is_last_c(self, const char* path, Py_ssize_t size) noexcept:
+        # Whether the content is that for this path.
+        return size == self.path_size and memcmp(self.content.data + self.instance_at, path, size) == 0
 
     cdef int complete_c(self, const char* path, Py_ssize_t size, const char* request_id, Py_ssize_t id_size) except -1:
         cdef Buffer content = self.content
+        cdef char* start
         cdef char* at
+        if not self.is_last_c(path, size):
+            self.paths += 1
         content.size = self.instance_at
         content.reserve_c(2 * (size + id_size) + 20)
-        at = put_quoted(content.data + content.size, path, size)
+        start = content.data + content.size
+        at = put_quoted(start, path, size)
+        self.path_size = size if at == start + size + 1 else -1     # only as it came is it known again
         if id_size:
             at = put_quoted(put(at, b',"request_id":"', 15), request_id, id_size)
         at[0] = c"}"
         content.size = at + 1 - content.data
         return 0
 
-    cdef ResponseHeaders fields_c(self, long long retry_s):
+    cdef Canned canned_c(self, long long retry_s):
         cdef int doublings = 0
         cdef long long asked_s = retry_s
         cdef Py_ssize_t place
-        cdef object fields = None
+        cdef object canned = None
         if retry_s == self.last_s:
-            return self.last_fields
+            return self.last_canned
         while retry_s >= <long long>(2 * STEPS) << doublings:
             doublings += 1
         retry_s = (retry_s + (1 << doublings) - 1) >> doublings
         place = doublings * STEPS + <Py_ssize_t>retry_s
-        if place < len(self.fields):
-            fields = self.fields[place]
-        if fields is None:
-            fields = ResponseHeaders(self.fields_for(retry_s << doublings))
-            (<ResponseHeaders>fields).freeze_c()
-            self.fields.extend([None] * (place + 1 - len(self.fields)))
-            self.fields[place] = fields
-        self.last_s, self.last_fields = asked_s, fields
-        return <ResponseHeaders>fields
+        if place < len(self.canned):
+            canned = self.canned[place]
+        if canned is None:
+            canned = Canned(ResponseHeaders(self.fields_for(retry_s << doublings)))
+            self.canned.extend([None] * (place + 1 - len(self.canned)))
+            self.canned[place] = canned
+        self.last_s, self.last_canned = asked_s, canned
+        return <Canned>canned
 
     def fields_for(self, long long retry_s):
         fields = {"Content-Type": PROBLEM}

@@ -6,6 +6,7 @@ from libc.stdint cimport int64_t
 from highperf.guards.deadlines cimport TimerOwner
 from highperf.observe.exchange cimport Exchange
 from highperf.wire.address cimport Address
+from highperf.wire.buffers cimport Buffer
 from highperf.wire.parser cimport Head
 from highperf.wire.response cimport ResponseHeaders
 
@@ -13,6 +14,7 @@ cdef enum:
     LENGTH_UNKNOWN = -2         # the answer ends when finish_c says so
     CLIENT_KEY_SIZE = 16
     REQUEST_ID_MOST = 128
+    CANNED_TAIL = 2             # octets of a canned answer's content behind the request's id
 
 
 cdef enum FileProgress:
@@ -31,6 +33,18 @@ cdef class FileHolder(TimerOwner):
     cdef int lost_c(self, str reason) except -1
 
 
+cdef class Canned:
+    # An answer that is given over and over, as a stream has written it last. From one to the next its request's id
+    # changes, in a field and near the end of its content, and each second its Date.
+    cdef ResponseHeaders fields
+    cdef unsigned long long key  # what its content depends on, as whoever gives it knows; 0: nothing is known yet
+    cdef Buffer octets          # of all of it
+    cdef Py_ssize_t content_size
+    cdef Py_ssize_t id_at       # where the field's id is
+    cdef Py_ssize_t id_size
+    cdef long long second
+
+
 cdef class Stream(TimerOwner):
     cdef Exchange exchange          # of the running request, for the worker's observers
     cdef object route               # its Route, or None
@@ -40,12 +54,17 @@ cdef class Stream(TimerOwner):
     cdef tuple answer_fields        # where the access log wants them: content type and ResponseHeaders of the answer
 
     # The four verbs. After finish_c or abort_c the stream belongs to the next request.
-    # start_c: length is the body's size, or LENGTH_UNKNOWN.
+    # start_c: length is the body's size, or LENGTH_UNKNOWN; gives how many octets the head has, 0: none was written.
     cdef int start_c(self, int status, bytes content_type, int64_t length, ResponseHeaders headers) except -1
     # send_c: octets stay alive through owner (or are copied when it is None).
     cdef int send_c(self, const char* octets, Py_ssize_t size, object owner) except -1
     cdef int finish_c(self) except -1
     cdef int abort_c(self) except -1
+
+    # start_c and send_c in one, of what canned has; False: it has to be written anew. Just after that, of a head and a
+    # content of so many octets, can_c keeps it, if it can be repeated.
+    cdef bint repeat_c(self, Canned canned, int status) except -1
+    cdef int can_c(self, Canned canned, Py_ssize_t head_size, Py_ssize_t content_size) except -1
 
     # As send_c, for octets of an open file; one at a time. A FileProgress.
     cdef int send_file_c(self, FileHolder holder, int fd, int64_t offset, int64_t size) except -1

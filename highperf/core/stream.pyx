@@ -1,5 +1,6 @@
 # Owns nothing: the abstract Stream and FileHolder (see the .pxd). A method that is forgotten fails loudly.
 
+cimport cython
 
 cdef class FileHolder(TimerOwner):
     cdef int file_done_c(self, int progress) except -1:
@@ -10,6 +11,15 @@ cdef class FileHolder(TimerOwner):
 
     cdef int lost_c(self, str reason) except -1:
         raise NotImplementedError("lost_c")
+
+
+@cython.final
+cdef class Canned:
+    def __init__(self, ResponseHeaders fields not None):
+        self.fields = fields
+        fields.freeze_c()
+        self.octets = Buffer(1)
+        self.second = -1
 
 
 cdef class Stream(TimerOwner):
@@ -57,6 +67,12 @@ cdef class Stream(TimerOwner):
 
     cdef bint trusted_c(self) except -1:
         return False
+
+    cdef bint repeat_c(self, Canned canned, int status) except -1:
+        return False
+
+    cdef int can_c(self, Canned canned, Py_ssize_t head_size, Py_ssize_t content_size) except -1:
+        return 0
 
     cdef Py_ssize_t request_id_octets_c(self, const char** octets) noexcept:
         return 0
