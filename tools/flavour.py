@@ -7,6 +7,7 @@ the release build in the working tree is never disturbed, and a second run compi
 changed.
 """
 
+import filecmp
 import os
 import shutil
 import subprocess
@@ -37,9 +38,9 @@ def copy_tree(tree: Path) -> bool:
     rebuild = False
     for name in names:
         source, target = ROOT / name, tree / name
-        if not target.exists() or target.stat().st_mtime_ns != source.stat().st_mtime_ns:
+        if not target.exists() or not filecmp.cmp(source, target, shallow=False):
             target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(source, target)
+            shutil.copy(source, target)  # as of now: newer than what was made of the one before
             rebuild = rebuild or name == "setup.py"
     manifest.write_text("\n".join(names))
     return rebuild

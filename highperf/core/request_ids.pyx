@@ -68,6 +68,7 @@ cdef class RequestIds:
         return end - id_
 
     cdef Py_ssize_t field_c(self, Stream stream, ResponseHeaders others, const char** octets) noexcept:
+        octets[0] = self.line           # where there is none too: whoever copies nothing copies it from somewhere
         if self.name_size == 0 or stream.request_number == 0:
             return 0
         if others is not None and others.lines is None and self.stands_among_c(others.fields):
