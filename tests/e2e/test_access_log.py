@@ -59,6 +59,17 @@ def test_a_line_for_each_request_with_the_id_that_the_client_was_told(tmp_path: 
     assert log.stat().st_mode & 0o777 == 0o640
 
 
+def test_an_ipv6_client_behind_a_proxy_is_written_as_rfc_5952_says(tmp_path: Path) -> None:
+    log = tmp_path / "access.log"
+    given = ["2001:DB8:0:0:1:0:0:1", "1:0:0:2:0:0:0:3", "::", "1:2:3:4:5:6:7:0"]
+    request = b"GET / HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: %b\r\n\r\n"
+    with running(f"--access-log-file={log}", "--access-log-format=common", "--forwarded-allow-ips=127.0.0.1") as server:
+        ask(server, b"".join(request % client.encode() for client in given))
+        server.signal(signal.SIGTERM)
+        assert server.wait() == 0
+    assert [line.split()[0] for line in lines_of(log)] == ["2001:db8::1:0:0:1", "1:0:0:2::3", "::", "1:2:3:4:5:6:7:0"]
+
+
 def test_json_has_what_tools_look_for(tmp_path: Path) -> None:
     log = tmp_path / "access.log"
     with running(f"--access-log-file={log}", "--access-log-format=json", "--access-log-exclude=off") as server:
