@@ -42,7 +42,7 @@ directives = {
     "linetrace": flavour == "cov",
 }
 macros: list[tuple[str, str]] = [("HP_CHECKED", "1")] if checked else []
-compile_args = ["-Wall", "-Wno-unused-function", "-Wno-unreachable-code"]
+compile_args = ["-Wall", "-Wno-unused-function", "-Wno-unused-const-variable", "-Wno-unreachable-code"]
 link_args = []
 if not checked:
     compile_args += ["-O2", "-g0"]

@@ -15,12 +15,13 @@ from pathlib import Path
 import pytest
 
 from tests.answers import split_answers
+from tests.effort import effort
 from tests.servers import PATIENCE_S, running
 
 PROGRAM = str(Path(__file__).parent / "forked_workers.py")
-RATE, CAPACITY = 300, 300
+RATE = CAPACITY = effort(1000)
 OVERLOAD_S = 1.0
-BATCH = 20
+BATCH = effort(50)
 OPEN_S = 0.5  # as forked_workers has it
 
 GET = b"GET %b HTTP/1.1\r\nHost: a\r\n%b\r\n"

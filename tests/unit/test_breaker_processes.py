@@ -17,6 +17,7 @@ import pytest
 
 from highperf.guards.breaker import CircuitBreaker
 from highperf.segment import Segment
+from tests.effort import effort
 
 MS = 1_000_000
 S = 1_000 * MS
@@ -111,7 +112,7 @@ def meet(segment: Segment, number: int, time: int, count: int = 4) -> None:
 
 
 def test_processes_that_fail_at_once_open_it_once_and_lose_no_count(segment: Segment) -> None:
-    rounds, failures = 200, 2_000
+    rounds, failures = 200, effort(10_000)
 
     def work(number: int) -> bytes:
         opened = []

@@ -12,6 +12,7 @@ import pytest
 from highperf.guards.keyed import KeyedBuckets
 from highperf.segment import Segment
 from tests import compiled
+from tests.effort import effort
 from tests.processes import fork, join, kill, wait_for
 
 SECOND = 1_000_000_000
@@ -59,7 +60,7 @@ def test_hot_keys_keep_their_bound_while_cold_ones_churn_and_one_of_three_is_kil
     rate, capacity = 100, 15
     segment = Segment.create(2**20)
     buckets = KeyedBuckets(rate, capacity, table_bytes=256 * 1024, segment=segment)
-    hot = [b"hot %d" % number for number in range(40)]
+    hot = [b"hot %d" % number for number in range(effort(200))]
     start_ns = time.monotonic_ns()
     for key in hot:
         while buckets.take(key) == 0:
@@ -74,16 +75,16 @@ def test_hot_keys_keep_their_bound_while_cold_ones_churn_and_one_of_three_is_kil
     def passed() -> list[int]:
         return probe.counts(segment, "passed", 1024)[: len(hot)]
 
-    wait_for(lambda: rounds() > 500)
+    wait_for(lambda: rounds() > effort(1000))
     os.kill(killed, signal.SIGKILL)
     os.waitpid(killed, 0)
     children.remove(killed)
     os.kill(stopped, signal.SIGSTOP)
     before = rounds()
-    wait_for(lambda: rounds() > before + 250)
+    wait_for(lambda: rounds() > before + effort(500))
     os.kill(stopped, signal.SIGCONT)
     before = rounds()
-    wait_for(lambda: rounds() > before + 500 and min(passed()) > 0)
+    wait_for(lambda: rounds() > before + effort(1000) and min(passed()) > 0)
     probe.tell(segment, "stop")
     join(children)
     bound = Fraction(rate) * (time.monotonic_ns() - start_ns) / SECOND
