@@ -200,7 +200,10 @@ cdef class KeyedBuckets:
             arrival = max(now, time_of(found, now)) + cost * self.interval
             if arrival - now > self.burst:
                 self.overflows += word == &self.head.overflow
-                return ((arrival - self.burst) << self.shift) - (now_ns - self.epoch_ns)
+                # Unsigned: in years of nanoseconds the shift may pass the sign, and the difference is small again.
+                return <int64_t>(
+                    (<uint64_t>(arrival - self.burst) << self.shift) - <uint64_t>(now_ns - self.epoch_ns)
+                )
             if not taking or swap_word(word, &found, word_of(tag, arrival)):
                 self.overflows += word == &self.head.overflow
                 return 0
