@@ -185,7 +185,8 @@ def percent(share: float) -> str:
 def observed_shares(source: Source) -> str:
     records = Results.load(source.path).under(observed.REQUEST)
     more = {name: median(records[name].ratios(records[observed.OFF], CPU)) - 1 for name in observed.GOALS}
-    return f"{percent(more[observed.ON])} of a request, {percent(more[observed.LOGGED])} with the log in a file"
+    on, logged = (percent(max(0.0, more[name])) for name in (observed.ON, observed.LOGGED))  # below nothing is noise
+    return f"{on} of a request, {logged} with the log in a file"
 
 
 def goodput(source: Source) -> str:
