@@ -58,7 +58,8 @@ cdef class Answering(Incoming):
     cdef bint is_plain_c(self) noexcept:
         return (
             self.processing and self.persistent and not self.closing and not self.worker.announced
-            and self.body_kind == BODY_NONE and self.exchange.minor == 1 and not self.head_only and self.given_id is None
+            and self.body_kind == BODY_NONE and self.exchange.minor == 1
+            and not self.head_only and self.given_id is None
         )
 
     cdef bint repeat_c(self, Canned canned, int status) except -1:
