@@ -2,7 +2,6 @@
 
 from highperf.core.answering cimport Answering
 from highperf.core.cycle cimport RequestCycle, Route
-from highperf.flag cimport flag
 from highperf.wire.buffers cimport Buffer
 from highperf.wire.parser cimport Head
 
@@ -15,11 +14,6 @@ cdef class HttpProtocol(Answering):
 
     # the running request
     cdef RequestCycle cycle     # None: none, or one that the server answers itself
-    cdef flag busy              # between its head and the end of its answer
-
-    # where the connection stands
-    cdef flag lingering         # our side is closed; what comes is discarded
-    cdef flag eof
 
     cdef Py_ssize_t receive_c(self, const char* data, Py_ssize_t size) except -1
     cdef Py_ssize_t feed_head_c(self, const char* data, Py_ssize_t size) except -1

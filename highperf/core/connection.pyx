@@ -5,7 +5,7 @@
 # Only what must survive the read is copied: a head cut in two, a request whose handler waits or
 # keeps it, and octets behind a request that is still being answered (`pending`).
 #
-# Content: see incoming.pyx. Output: see outgoing.pyx. Answers are gathered while a read is processed and
+# Content: see incoming.pyx. An answer: see answering.pyx, and outgoing.pyx. Answers are gathered while a read is processed and
 # leave together at its end, so that pipelined answers share one write.
 #
 # The end: close_c at once, shut_c when all is sent; see there. A draining worker's connections end with
@@ -387,7 +387,7 @@ cdef class HttpProtocol(Answering):
         self.worker.warn_c(peer, "bad request from %s: %s (answered %s, began with %s) [request %s]",
                            (peer, reason, status, octets.hex(), self.request_id_c()))
 
-    # ---- Stream: the end of an answer; its beginning is in answering.pyx --------------------------------------------
+    # ---- Stream: the end of an answer ---------------------------------------------------------
 
     cdef int finish_c(self) except -1:
         if not self.busy:

@@ -43,12 +43,8 @@ cdef class Incoming(Sending):
     cdef flag processing        # octets that were read are being used: answers are flushed at the end of that
     cdef flag closing           # no further request; close when all is flushed
     cdef flag wary              # close by lingering: the peer may still be sending
-
-    # the answer, which answering.pyx writes: here, where there is room for four octets more
-    cdef flag persistent        # another request may follow
-    cdef flag head_only
-    cdef flag chunked           # the answer is
-    cdef flag mute              # the answer has no content
+    cdef flag lingering         # our side is closed; what comes is discarded
+    cdef flag eof               # nothing more comes
 
     cdef Py_ssize_t feed_body_c(self, const char* data, Py_ssize_t size) except -1
     cdef int body_filled_c(self, Py_ssize_t size) except -1

@@ -140,7 +140,7 @@ cdef class Refusal:
         self.path_size = size if at == start + size + 1 else -1     # only as it came is it known again
         if id_size:
             at = put_quoted(put(at, b',"request_id":"', 15), request_id, id_size)
-        at[0] = c"}"
+        at[0] = c"}"                    # and so CANNED_TAIL octets are behind the id
         content.size = at + 1 - content.data
         return 0
 

@@ -1,6 +1,8 @@
-# Owns nothing: the abstract Stream and FileHolder (see the .pxd). A method that is forgotten fails loudly.
+# Owns what answers are given through: the abstract Stream and FileHolder, of which a method that is forgotten fails
+# loudly, and Canned (see the .pxd).
 
 cimport cython
+
 
 cdef class FileHolder(TimerOwner):
     cdef int file_done_c(self, int progress) except -1:
