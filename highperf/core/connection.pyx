@@ -5,8 +5,8 @@
 # Only what must survive the read is copied: a head cut in two, a request whose handler waits or
 # keeps it, and octets behind a request that is still being answered (`pending`).
 #
-# Content: see incoming.pyx. An answer: see answering.pyx, and outgoing.pyx. Answers are gathered while a read is processed and
-# leave together at its end, so that pipelined answers share one write.
+# Content: see incoming.pyx. Answers: see answering.pyx and outgoing.pyx. They are gathered while a read is
+# processed and leave together at its end, so that pipelined answers share one write.
 #
 # The end: close_c at once, shut_c when all is sent; see there. A draining worker's connections end with
 # their next answer, or when they have been idle for a moment (part_c).
